@@ -1,0 +1,99 @@
+/**
+ * Where bytes live. A backend stages content, keeps it in its natural place once the namespace points
+ * to it, and removes it once the namespace does not. It never decides what is true: the namespace does.
+ *
+ * Errors: CallFSError INSUFFICIENT_STORAGE when there is no room, BACKEND_UNAVAILABLE when the disk or
+ * bucket fails. A failed operation leaves older content as it was.
+ */
+import type { BackendType, Content } from '../core/entry.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+
+/** Takes bytes; the chunk may be reused as soon as the promise resolves. */
+export interface ByteSink {
+  write(chunk: Uint8Array): Promise<void>;
+}
+
+/** One content, opened and checked. Keeps giving these bytes whatever happens to the path meanwhile. */
+export interface ContentReader extends AsyncDisposable {
+  readonly sizeBytes: number;
+  /** All bytes in one piece; only for content that is small. */
+  readAll(): Promise<Uint8Array>;
+  /** Sends the bytes from `start` (inclusive) to `end` (exclusive), never holding more than a few buffers. */
+  copyTo(sink: ByteSink, start: number, end: number): Promise<void>;
+}
+
+/** Content that is durable but that nothing points to yet. */
+export interface StagedContent {
+  readonly content: Content;
+  /** When its last byte was written, in milliseconds since the epoch. */
+  readonly mtimeMs: number;
+  open(): Promise<ContentReader>;
+}
+
+export type FoundContent =
+  | { readonly kind: 'intact'; readonly reader: ContentReader }
+  /** Other bytes lie in the natural place: changed outside CallFS, or not settled yet. */
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'missing' };
+
+/** What lies in a natural place, whoever put it there. */
+export interface ObservedContent {
+  readonly content: Content;
+  readonly mtimeMs: number;
+}
+
+export interface StageOptions {
+  /** More bytes than this reject with PAYLOAD_TOO_LARGE; undefined: no limit. */
+  readonly maxBytes: number | undefined;
+}
+
+export interface Backend {
+  readonly type: BackendType;
+
+  /** Rejects when the backend cannot be used now. */
+  check(): Promise<void>;
+
+  /** Rejects with INSUFFICIENT_STORAGE when there is certainly no room for a content of this size. */
+  assertRoom(sizeBytes: number): Promise<void>;
+
+  /** Receives all bytes and makes them durable. Rejects, leaving nothing, when the source or the disk fails; closes no source. */
+  stage(contentId: string, bytes: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedContent>;
+
+  /** The namespace now points to this content: bring it to its natural place soon. */
+  committed(staged: StagedContent): void;
+
+  /** The namespace will never point to this content. */
+  discard(staged: StagedContent): Promise<void>;
+
+  /** The outcome of the commit is not known: ask the namespace, then keep or remove the bytes. */
+  reconcile(staged: StagedContent): void;
+
+  /** A commit discarded content of this backend: remove it soon. */
+  removalsPending(): void;
+
+  /** Opens a content where it is now, wherever settling has brought it. */
+  open(content: Content, path: VirtualPath): Promise<FoundContent>;
+
+  /** Whether `open` would find the content, without opening it. */
+  probe(content: Content, path: VirtualPath): Promise<FoundContent['kind']>;
+
+  /** Resolves when everything committed before the call lies in its natural place. */
+  settled(): Promise<void>;
+
+  /** Reads what lies in a natural place as new content named `contentId`; undefined when there is no file. */
+  observe(path: VirtualPath, contentId: string): Promise<ObservedContent | undefined>;
+}
+
+/** What a backend asks of the namespace to settle; the metadata store fits. */
+export interface ContentLedger {
+  locateContents(contentIds: readonly string[]): Promise<readonly { contentId: string; path: VirtualPath }[]>;
+  listDiscarded(instanceId: string, limit: number): Promise<readonly Discarded[]>;
+  forgetDiscarded(seqs: readonly number[]): Promise<void>;
+}
+
+/** Content that the namespace no longer points to, at the path where it lay. */
+export interface Discarded extends Content {
+  readonly seq: number;
+  readonly backendType: BackendType;
+  readonly path: VirtualPath;
+}

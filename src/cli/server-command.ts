@@ -1,0 +1,33 @@
+/** `callfs server`: runs one instance until it is told to stop. */
+import type { Command } from 'commander';
+import { startInstance } from '../compose.ts';
+import { loadConfig } from '../config/load.ts';
+import { stopSignal } from './stop-signal.ts';
+
+const EXAMPLES = `
+Examples:
+  callfs server --config /etc/callfs/config.yaml
+  CALLFS_AUTH__API_KEY_USERS__ALICE=$(openssl rand -hex 24) callfs server
+
+Stops on SIGTERM or SIGINT: no new connections, what runs may finish within 30 s.
+"callfs config validate" shows the configuration this command would use; docs/configuration.md explains it.`;
+
+export function addServerCommand(program: Command): void {
+  program
+    .command('server')
+    .description('run one instance')
+    .option(
+      '-c, --config <file>',
+      'YAML or JSON; default: config.yaml, config.yml or config.json here, if there is one',
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(({ config: file }: { config?: string }) => runServer(file));
+}
+
+async function runServer(file: string | undefined): Promise<void> {
+  const { config } = loadConfig(file === undefined ? {} : { file });
+  const stopped = stopSignal();
+  await using instance = await startInstance(config);
+  const failure = await Promise.race([instance.failed, stopped]);
+  if (failure) throw failure;
+}

@@ -1,0 +1,64 @@
+/** Which instances there are and where they are reached: configured peers first, then what the store knows. */
+import type { InstanceRecord } from '../metadata/metadata-store.ts';
+import { Peer, type PeerOptions } from './peer.ts';
+import { proxyFailure } from './proxy-error.ts';
+
+export interface PeerDirectoryOptions extends Omit<PeerOptions, 'instanceId' | 'endpoint'> {
+  readonly instanceId: string;
+  /** Base URL of this instance, for clients. */
+  readonly ownEndpoint: () => string;
+  /** Instance id → base URL. */
+  readonly configured: Readonly<Record<string, string>>;
+  readonly listInstances: () => Promise<readonly InstanceRecord[]>;
+}
+
+/** How long an address read from the store is used before it is read again. */
+const REFRESH_AFTER_MS = 2000;
+
+export class PeerDirectory {
+  readonly #options: PeerDirectoryOptions;
+  readonly #peers = new Map<string, Peer>();
+  #registered = new Map<string, string>();
+  #refreshedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: PeerDirectoryOptions) {
+    this.#options = options;
+  }
+
+  /** Base URL of an instance, without a trailing slash; undefined when nobody knows it. */
+  async findEndpoint(instanceId: string): Promise<string | undefined> {
+    if (instanceId === this.#options.instanceId) return this.#options.ownEndpoint();
+    const configured = this.#options.configured[instanceId];
+    if (configured !== undefined) return configured;
+    await this.#refresh();
+    return this.#registered.get(instanceId);
+  }
+
+  /** @throws CallFSError PROXY_ERROR when nobody knows where the instance is */
+  async getPeer(instanceId: string): Promise<Peer> {
+    const endpoint = await this.findEndpoint(instanceId);
+    if (endpoint === undefined) throw proxyFailure(instanceId, `no address is known for instance ${instanceId}`);
+    const known = this.#peers.get(instanceId);
+    if (known && known.endpoint.href === new URL(endpoint).href) return known;
+    const peer = new Peer({ ...this.#options, instanceId, endpoint: new URL(endpoint) });
+    this.#peers.set(instanceId, peer);
+    await known?.close();
+    return peer;
+  }
+
+  /** Whether the peers used so far answer. */
+  states(): readonly { readonly instanceId: string; readonly up: boolean }[] {
+    return [...this.#peers.values()].map(({ instanceId, isUp }) => ({ instanceId, up: isUp }));
+  }
+
+  async #refresh(): Promise<void> {
+    if (performance.now() - this.#refreshedAt < REFRESH_AFTER_MS) return;
+    const instances = await this.#options.listInstances();
+    this.#registered = new Map(instances.map(({ id, endpoint }) => [id, endpoint]));
+    this.#refreshedAt = performance.now();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#peers.values()].map((peer) => peer.close()));
+  }
+}

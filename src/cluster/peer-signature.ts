@@ -1,0 +1,88 @@
+/**
+ * Proves to an instance that a request comes from a peer: an HMAC-SHA-256 of the shared secret over what the
+ * request asks, who asks whom, when, and a number used once. The secret itself never travels.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../core/runtime.ts';
+import { ReplayWindow } from './replay-window.ts';
+
+export const PEER_HEADER = 'x-callfs-peer';
+/** On an answer: why the receiver did not believe the signature. */
+export const PEER_REFUSED_HEADER = 'x-callfs-peer-refused';
+
+/** Difference of clocks, transport included, that is accepted. */
+const MAX_SKEW_MS = 60_000;
+
+export interface SignedRequest {
+  readonly method: string;
+  /** The request target as sent: path and query. */
+  readonly target: string;
+}
+
+export interface PeerSignerOptions {
+  /** Undefined: nothing can be signed or verified. */
+  readonly secret: string | undefined;
+  readonly instanceId: string;
+  readonly bootId: string;
+  readonly clock: Clock;
+}
+
+export type PeerVerdict =
+  | { readonly kind: 'peer'; readonly instanceId: string }
+  | { readonly kind: 'refused'; readonly reason: PeerRefusal };
+
+export type PeerRefusal =
+  | 'no-secret'
+  | 'malformed'
+  | 'wrong-instance'
+  | 'wrong-signature'
+  | 'clock-skew'
+  | 'replayed'
+  | 'loop';
+
+const FIELDS = /^from=([\w.-]+);to=([\w.-]+);time=(\d{1,15});nonce=([\w-]{1,64})\.(\d{1,15});signature=([\w-]{43})$/;
+
+export class PeerSigner {
+  readonly #options: PeerSignerOptions;
+  readonly #window = new ReplayWindow(2 * MAX_SKEW_MS);
+  #counter = 0;
+
+  constructor(options: PeerSignerOptions) {
+    this.#options = options;
+  }
+
+  /** The value of the peer header for a request to the instance `to`. */
+  sign(request: SignedRequest, to: string): string {
+    const { instanceId, bootId, clock } = this.#options;
+    const fields = `from=${instanceId};to=${to};time=${clock.now()};nonce=${bootId}.${++this.#counter}`;
+    return `${fields};signature=${this.#mac(request, fields)}`;
+  }
+
+  verify(request: SignedRequest, header: string): PeerVerdict {
+    const { secret, instanceId, clock } = this.#options;
+    if (secret === undefined) return refused('no-secret');
+    const match = FIELDS.exec(header);
+    if (!match) return refused('malformed');
+    const [, from = '', to, time, bootId = '', counter, signature = ''] = match;
+    const fields = header.slice(0, header.lastIndexOf(';signature='));
+    if (!equal(signature, this.#mac(request, fields))) return refused('wrong-signature');
+    if (from === instanceId) return refused('loop');
+    if (to !== instanceId) return refused('wrong-instance');
+    if (Math.abs(clock.now() - Number(time)) > MAX_SKEW_MS) return refused('clock-skew');
+    if (!this.#window.accept(bootId, Number(counter), clock.now())) return refused('replayed');
+    return { kind: 'peer', instanceId: from };
+  }
+
+  #mac({ method, target }: SignedRequest, fields: string): string {
+    const { secret = '' } = this.#options;
+    return createHmac('sha256', secret).update(`${method}\n${target}\n${fields}`).digest('base64url');
+  }
+}
+
+const refused = (reason: PeerRefusal): PeerVerdict => ({ kind: 'refused', reason });
+
+function equal(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}

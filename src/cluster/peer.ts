@@ -1,0 +1,111 @@
+/** One other instance: its connections, its breaker, and what its failures mean. */
+import { CallFSError, systemErrorCode } from '../core/errors.ts';
+import { CircuitBreaker } from './circuit-breaker.ts';
+import type { DialOptions } from './dial.ts';
+import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, SilentPeer } from './exchange.ts';
+import { peerTimeout, proxyError } from './proxy-error.ts';
+import { RequestTransport } from './request-transport.ts';
+import { UploadTransport } from './upload-transport.ts';
+
+export interface PeerOptions extends DialOptions, Deadlines {
+  readonly instanceId: string;
+  readonly endpoint: URL;
+  readonly maxConnections: number;
+  readonly onChange: (instanceId: string, up: boolean) => void;
+}
+
+/** How long a peer may take to answer whether it is alive. */
+const PROBE_TIMEOUT_MS = 1500;
+
+export class Peer {
+  readonly instanceId: string;
+  readonly endpoint: URL;
+  readonly #requests: RequestTransport;
+  readonly #uploads: UploadTransport;
+  readonly #breaker: CircuitBreaker;
+
+  constructor(options: PeerOptions) {
+    this.instanceId = options.instanceId;
+    this.endpoint = options.endpoint;
+    this.#requests = new RequestTransport(options);
+    this.#uploads = new UploadTransport(options);
+    const probes = { ...options, maxConnections: 1, responseTimeoutMs: PROBE_TIMEOUT_MS };
+    this.#breaker = new CircuitBreaker({
+      probe: () => isAlive(probes),
+      onChange: (up) => options.onChange(options.instanceId, up),
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#breaker.isUp;
+  }
+
+  /**
+   * Sends a request and its answer to the sink.
+   * @throws CallFSError PROXY_ERROR or PEER_TIMEOUT, at once while the peer is known to be down
+   * @throws ClientGone when the signal ended it
+   */
+  async exchange(request: ExchangeRequest, sink: AnswerSink): Promise<void> {
+    this.#breaker.assertUp();
+    try {
+      await this.#send(request, sink);
+    } catch (error) {
+      throw this.#judge(error);
+    }
+  }
+
+  #send(request: ExchangeRequest, sink: AnswerSink): Promise<void> {
+    const { body } = request;
+    return body ? this.#uploads.exchange({ ...request, body }, sink) : this.#requests.exchange(request, sink);
+  }
+
+  #judge(error: unknown): unknown {
+    if (error instanceof ClientGone || error instanceof CallFSError) return error;
+    if (error instanceof SilentPeer) {
+      const failure = peerTimeout(this.instanceId);
+      void this.#breaker.suspect(failure);
+      return failure;
+    }
+    const failure = proxyError(this.instanceId, error);
+    if (isUnreachable(error)) this.#breaker.open(failure);
+    else void this.#breaker.suspect(failure);
+    return failure;
+  }
+
+  async close(): Promise<void> {
+    this.#breaker.close();
+    this.#uploads.close();
+    await this.#requests.close();
+  }
+}
+
+/** No connection could be made, so the next request would find the same. */
+function isUnreachable(error: unknown): boolean {
+  return ['ECONNREFUSED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'].includes(
+    systemErrorCode(error) ?? '',
+  );
+}
+
+/** Asks on a connection of its own: those in use may be stuck. */
+async function isAlive(options: PeerOptions): Promise<boolean> {
+  const transport = new RequestTransport(options);
+  let status = 0;
+  const sink: AnswerSink = {
+    begin: (received) => {
+      status = received;
+    },
+    write: () => true,
+    whenWritable: (resume) => resume(),
+    end: () => {},
+    abort: () => {},
+  };
+  try {
+    const signal = new AbortController().signal;
+    await transport.exchange({ method: 'GET', target: '/health', headers: {}, body: undefined, signal }, sink);
+    return status === 200;
+  } catch {
+    return false;
+  } finally {
+    await transport.close();
+  }
+}

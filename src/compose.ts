@@ -1,0 +1,262 @@
+/** From a configuration to a running instance. The only file that names concrete drivers. */
+
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import type { FastifyInstance } from 'fastify';
+import { v7 as uuid } from 'uuid';
+import { Authenticator } from './auth/authenticator.ts';
+import type { Backend } from './backends/backend.ts';
+import { openLocalBackend } from './backends/local/local-backend.ts';
+import { Forwarder, type ForwardObserver } from './cluster/forward.ts';
+import { Membership } from './cluster/membership.ts';
+import { PeerDirectory } from './cluster/peer-directory.ts';
+import { PeerSigner } from './cluster/peer-signature.ts';
+import type { Config } from './config/config.ts';
+import { parseListenAddress } from './config/listen-address.ts';
+import type { BackendType } from './core/entry.ts';
+import type { EngineContext } from './engine/engine-context.ts';
+import { buildApp, buildMetricsApp } from './http/app.ts';
+import type { HttpServices, Readiness } from './http/http-services.ts';
+import type { MetadataStore } from './metadata/metadata-store.ts';
+import { SqlMetadataStore } from './metadata/sql/sql-metadata-store.ts';
+import { openSqlite } from './metadata/sql/sqlite-database.ts';
+import { createLogger, type Logger } from './observability/logger.ts';
+import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { timed } from './observability/timed.ts';
+import { VERSION } from './version.ts';
+
+export interface RunningInstance extends AsyncDisposable {
+  /** Base URL under which it listens. */
+  readonly url: string;
+  /** Resolves with the reason when the instance cannot go on. */
+  readonly failed: Promise<Error>;
+}
+
+/** Clients and peers get this long to finish what they are at when an instance stops. */
+const DRAIN_MS = 30_000;
+/** How long counts of all files, which cost a walk over the namespace, are shown again. */
+const COUNTS_FRESH_MS = 10_000;
+
+const clock = { now: () => Date.now() };
+const ids = { next: () => uuid() };
+
+/** @throws Error with one line for the operator */
+export async function startInstance(config: Config): Promise<RunningInstance> {
+  await using started = new AsyncDisposableStack();
+  const instanceId = config.instance_discovery.instance_id;
+  const bootId = ids.next();
+  const log = createLogger({ level: config.log.level, instanceId });
+  started.defer(() => flush(log));
+  const rawStore = started.use(await openStore(config));
+  const metrics = createMetrics({ instanceFiles: cachedCounts(rawStore), peers: () => peers.states() });
+  const store = timed(rawStore, (operation, seconds) => metrics.metadataDuration.observe({ operation }, seconds));
+  let endpoint = config.server.external_url;
+  const peers = new PeerDirectory(
+    peerOptions(config, { log, store, ownEndpoint: () => endpoint, ca: await readCa(config) }),
+  );
+  started.defer(() => peers.close());
+  const signer = new PeerSigner({ secret: config.auth.internal_proxy_secret || undefined, instanceId, bootId, clock });
+  const backends = await openBackends(config, { store, log, metrics, started });
+  const engine = engineContext(config, { store, backends, log, metrics });
+  const services: HttpServices = {
+    engine,
+    authenticator: authenticatorOf(config),
+    signer,
+    peers,
+    forwarder: mayForward(config) ? new Forwarder({ peers, signer, observer: observeForwards(metrics) }) : undefined,
+    metrics,
+    log,
+    readiness: () => readiness(engine),
+    idleTimeoutMs: config.server.idle_timeout,
+    secure: false,
+  };
+  const app = buildApp(services);
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
+  // The port is taken first, so that the address which the others will read is known; it answers from `listen` on.
+  const url = await listen(app, config.server.listen_addr, started);
+  endpoint ||= url;
+  await joinCluster({ config, store, bootId, endpoint, log, started, fail });
+  if (config.metrics.listen_addr) await listen(buildMetricsApp(services), config.metrics.listen_addr, started);
+  log.info({ url, endpoint, version: VERSION }, 'instance is running');
+  const running = started.move();
+  return { url, failed, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+async function openStore(config: Config): Promise<MetadataStore> {
+  const { sqlite_path: path } = config.metadata_store;
+  return new SqlMetadataStore(await openSqlite({ path, durability: config.server.durability }));
+}
+
+interface BackendParts {
+  readonly store: MetadataStore;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly started: AsyncDisposableStack;
+}
+
+async function openBackends(config: Config, parts: BackendParts): Promise<ReadonlyMap<BackendType, Backend>> {
+  const { store, log, metrics, started } = parts;
+  const local = await openLocalBackend({
+    root: config.backend.localfs_root_path,
+    instanceId: config.instance_discovery.instance_id,
+    ledger: store,
+    durable: config.server.durability === 'full',
+    onLostAndFound: (from, to) => {
+      metrics.lostAndFound.inc();
+      log.warn({ from, to }, 'moved an unknown file out of the way');
+    },
+    onFailure: (error) => log.error({ err: error }, 'settling failed and will be repeated'),
+  });
+  started.use(local);
+  const observe = (operation: string, seconds: number): void =>
+    metrics.backendDuration.observe({ backend_type: local.type, operation }, seconds);
+  return new Map([[local.type, timed<Backend>(local, observe)]]);
+}
+
+type EngineParts = Omit<BackendParts, 'started'> & { readonly backends: ReadonlyMap<BackendType, Backend> };
+
+function engineContext(config: Config, { store, backends, log, metrics }: EngineParts): EngineContext {
+  return {
+    instanceId: config.instance_discovery.instance_id,
+    store,
+    backends,
+    defaultBackend: config.backend.default_backend,
+    clock,
+    ids,
+    maxUploadBytes: config.server.max_upload_size || undefined,
+    onAdopted: (path) => {
+      metrics.adopted.inc();
+      log.info({ path }, 'a file changed outside CallFS became a new version');
+    },
+  };
+}
+
+function authenticatorOf({ auth }: Config): Authenticator {
+  return new Authenticator({ apiKeys: auth.api_keys, apiKeyUsers: auth.api_key_users, users: auth.users });
+}
+
+/** Unset means: when there is a way to prove to a peer who asks. */
+function mayForward({ handlers, auth }: Config): boolean {
+  return handlers.enable_cross_server_support ?? auth.internal_proxy_secret !== '';
+}
+
+interface PeerParts {
+  readonly log: Logger;
+  readonly store: MetadataStore;
+  readonly ownEndpoint: () => string;
+  readonly ca: string | undefined;
+}
+
+function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts) {
+  const { cluster, instance_discovery: discovery } = config;
+  return {
+    instanceId: discovery.instance_id,
+    ownEndpoint,
+    configured: discovery.peer_endpoints,
+    listInstances: () => store.listInstances(),
+    connectTimeoutMs: cluster.connect_timeout,
+    responseTimeoutMs: cluster.response_timeout,
+    idleTimeoutMs: cluster.idle_timeout,
+    maxConnections: cluster.max_connections_per_peer,
+    ca,
+    skipTlsVerify: config.backend.internal_proxy_skip_tls_verify,
+    onChange: (instanceId: string, up: boolean) => {
+      log.warn({ peer: instanceId, up }, up ? 'a peer is back' : 'a peer is down');
+    },
+  };
+}
+
+async function readCa({ cluster }: Config): Promise<string | undefined> {
+  return cluster.ca_file ? await readFile(cluster.ca_file, 'utf8') : undefined;
+}
+
+function observeForwards(metrics: Metrics): ForwardObserver {
+  return {
+    forwarded({ operation, instanceId, outcome, durationMs }) {
+      metrics.crossServerRequests.inc({ operation, target_instance: instanceId, outcome });
+      metrics.proxyDuration.observe({ operation, target_instance: instanceId }, durationMs / 1000);
+    },
+  };
+}
+
+interface JoinParts {
+  readonly config: Config;
+  readonly store: MetadataStore;
+  readonly bootId: string;
+  readonly endpoint: string;
+  readonly log: Logger;
+  readonly started: AsyncDisposableStack;
+  readonly fail: (error: Error) => void;
+}
+
+async function joinCluster({ config, store, bootId, endpoint, log, started, fail }: JoinParts): Promise<void> {
+  const instanceId = config.instance_discovery.instance_id;
+  const membership = await Membership.join({
+    store,
+    instanceId,
+    bootId,
+    version: VERSION,
+    endpoint,
+    clock,
+    onReplaced: () => fail(new Error(`Another process has taken the instance id ${instanceId} over.`)),
+    onFailure: (error) => log.error({ err: error }, 'the heartbeat did not reach the metadata store'),
+  });
+  started.use(membership);
+}
+
+/** Accepts connections until disposed, then lets those that are busy finish. */
+async function listen(app: FastifyInstance, address: string, started: AsyncDisposableStack): Promise<string> {
+  const { host, port } = parseListenAddress(address);
+  started.defer(() => drain(app));
+  try {
+    await app.listen({ port, host: host ?? '::' });
+  } catch (error) {
+    throw new Error(`Cannot listen on ${address}: ${error instanceof Error ? error.message : error}.`, {
+      cause: error,
+    });
+  }
+  const bound = app.server.address() as AddressInfo;
+  return `http://${reachableName(host)}:${bound.port}`;
+}
+
+/** Under which name others on the network find an address that one can listen on. */
+function reachableName(host: string | undefined): string {
+  if (host === undefined || host === '0.0.0.0' || host === '::') return hostname();
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+async function drain(app: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+  await app.close();
+  clearTimeout(timer);
+}
+
+async function readiness({ store, backends }: EngineContext): Promise<Readiness> {
+  const problem = (check: Promise<unknown>): Promise<string | undefined> =>
+    check.then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+  const checks = [...backends.values()].map(async (backend) => [backend.type, await problem(backend.check())] as const);
+  return { store: await problem(store.resolve([])), ...Object.fromEntries(await Promise.all(checks)) };
+}
+
+function cachedCounts(store: MetadataStore): () => ReturnType<MetadataStore['countFiles']> {
+  let counts: ReturnType<MetadataStore['countFiles']> | undefined;
+  let countedAt = 0;
+  return () => {
+    if (counts === undefined || performance.now() - countedAt > COUNTS_FRESH_MS) {
+      countedAt = performance.now();
+      counts = store.countFiles();
+      counts.catch(() => {
+        counts = undefined;
+      });
+    }
+    return counts;
+  };
+}
+
+function flush(log: Logger): Promise<void> {
+  return new Promise((resolve) => log.flush(() => resolve()));
+}

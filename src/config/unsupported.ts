@@ -1,0 +1,42 @@
+/** Settings of features that this version does not have. Each is refused rather than ignored; a feature that lands deletes its lines. */
+import type { Config } from './config.ts';
+import type { Problem } from './config-error.ts';
+
+interface UnsupportedSetting extends Problem {
+  readonly isUsed: (config: Config) => boolean;
+}
+
+const TLS = 'TLS is not supported in this version yet; leave it empty and put a proxy that ends TLS in front';
+
+const S3 = 's3 is not supported in this version yet; use localfs';
+
+export const unsupportedSettings: readonly UnsupportedSetting[] = [
+  {
+    path: ['metadata_store', 'type'],
+    message: 'postgres is not supported in this version yet; use sqlite',
+    isUsed: (config) => config.metadata_store.type === 'postgres',
+  },
+  { path: ['backend', 'default_backend'], message: S3, isUsed: (config) => config.backend.default_backend === 's3' },
+  { path: ['backend', 's3_endpoint'], message: S3, isUsed: (config) => config.backend.s3_endpoint !== '' },
+  { path: ['backend', 's3_bucket_name'], message: S3, isUsed: (config) => config.backend.s3_bucket_name !== '' },
+  {
+    path: ['server', 'workers'],
+    message: 'more than 1 is not supported in this version yet; use 1',
+    isUsed: (config) => config.server.workers > 1,
+  },
+  {
+    path: ['server', 'protocol'],
+    message: 'https is not supported in this version yet; use http and put a proxy that ends TLS in front',
+    isUsed: (config) => config.server.protocol === 'https',
+  },
+  { path: ['server', 'cert_file'], message: TLS, isUsed: (config) => config.server.cert_file !== '' },
+  { path: ['server', 'key_file'], message: TLS, isUsed: (config) => config.server.key_file !== '' },
+  { path: ['cluster', 'ca_file'], message: TLS, isUsed: (config) => config.cluster.ca_file !== '' },
+  { path: ['cluster', 'cert_file'], message: TLS, isUsed: (config) => config.cluster.cert_file !== '' },
+  { path: ['cluster', 'key_file'], message: TLS, isUsed: (config) => config.cluster.key_file !== '' },
+];
+
+/** Which settings ask for what this version cannot do. */
+export function findUnsupported(config: Config): readonly Problem[] {
+  return unsupportedSettings.filter(({ isUsed }) => isUsed(config)).map(({ path, message }) => ({ path, message }));
+}

@@ -1,0 +1,110 @@
+/** POST: creates a file or a directory where nothing is, with the parents that are missing. */
+import type { DirectoryEntry, Entry, EntryType, FileEntry } from '../core/entry.ts';
+import { CallFSError } from '../core/errors.ts';
+import type { User } from '../core/permissions.ts';
+import { evaluatePreconditions, type Preconditions } from '../core/preconditions.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+import type { CreateOutcome, NewEntry } from '../metadata/metadata-store.ts';
+import type { EngineContext, Upload } from './engine-context.ts';
+import { EntryConflict } from './entry-conflict.ts';
+import { type Creator, newDirectory, newFile } from './new-entry.ts';
+import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
+import { retryWhileChanging } from './retry-while-changing.ts';
+import { assertFits, stageUpload } from './staged-upload.ts';
+
+export interface CreateRequest {
+  readonly user: User;
+  readonly path: VirtualPath;
+  /** Undefined: the default. */
+  readonly mode: number | undefined;
+  readonly preconditions: Preconditions;
+}
+
+export interface CreateFileRequest extends CreateRequest {
+  readonly contentType: string | null;
+  readonly upload: Upload;
+}
+
+/** @throws EntryConflict when the path is taken, before the body is read if that is known then */
+export async function createFile(context: EngineContext, request: CreateFileRequest): Promise<FileEntry> {
+  await resolveCreatable(context, request, 'file');
+  await assertFits(context, context.defaultBackend, request.upload);
+  await using staged = await stageUpload(context, context.defaultBackend, request.upload);
+  const file = staged.asFile(request.contentType);
+  const entry = await retryWhileChanging(async () => {
+    const resolved = await resolveCreatable(context, request, 'file');
+    const commit = () => insertAt(context, resolved, request, (name) => newFile(context, name, request, file));
+    const outcome = await staged.commit(commit, ({ kind }) => kind === 'created');
+    return createdOf(context, request, outcome, 'file');
+  });
+  return entry as FileEntry;
+}
+
+export interface CreatedDirectory {
+  readonly entry: DirectoryEntry;
+  /** False: this instance had made it before. */
+  readonly created: boolean;
+}
+
+/** @throws EntryConflict when a file, or a directory that another instance made, has the path */
+export async function createDirectory(context: EngineContext, request: CreateRequest): Promise<CreatedDirectory> {
+  try {
+    const entry = await retryWhileChanging(async () => {
+      const resolved = await resolveCreatable(context, request, 'directory');
+      const outcome = await insertAt(context, resolved, request, (name) => newDirectory(context, name, request));
+      return createdOf(context, request, outcome, 'directory');
+    });
+    return { entry: entry as DirectoryEntry, created: true };
+  } catch (error) {
+    if (!(error instanceof EntryConflict) || error.elsewhere || error.existing.type === 'file') throw error;
+    return { entry: error.existing, created: false };
+  }
+}
+
+async function resolveCreatable(
+  context: EngineContext,
+  { user, path, preconditions }: CreateRequest,
+  wanted: EntryType,
+): Promise<ResolvedPath> {
+  const resolved = await resolvePath(context, user, path);
+  if (resolved.entry) throw conflict(context, path, resolved.entry, wanted);
+  assertMayCreate(user, resolved);
+  if (evaluatePreconditions(preconditions, undefined, false) === 'failed') {
+    throw new CallFSError('PRECONDITION_FAILED', `There is nothing at ${path} that could match the condition.`);
+  }
+  return resolved;
+}
+
+/** One transaction: the missing parents and the entry itself. */
+export function insertAt(
+  context: EngineContext,
+  { parent, missing }: ResolvedPath,
+  creator: Creator,
+  toEntry: (name: string) => NewEntry,
+): Promise<CreateOutcome> {
+  const parentCreator = { user: creator.user, mode: undefined };
+  const missingParents = missing.slice(0, -1).map((name) => newDirectory(context, name, parentCreator));
+  return context.store.createEntry({ parentId: parent.id, missingParents, entry: toEntry(missing.at(-1) ?? '') });
+}
+
+function createdOf(
+  context: EngineContext,
+  { path }: CreateRequest,
+  outcome: CreateOutcome,
+  wanted: EntryType,
+): Entry | undefined {
+  switch (outcome.kind) {
+    case 'created':
+      return outcome.entry;
+    case 'exists':
+      throw conflict(context, path, outcome.entry, wanted);
+    case 'changed':
+      return undefined;
+  }
+}
+
+function conflict(context: EngineContext, path: VirtualPath, existing: Entry, wanted: EntryType): EntryConflict {
+  // The root belongs to nobody; every instance has made it.
+  const elsewhere = existing.instanceId !== context.instanceId && existing.instanceId !== '';
+  return new EntryConflict(path, existing, wanted, elsewhere);
+}

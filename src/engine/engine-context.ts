@@ -1,0 +1,41 @@
+/** What every use case works with; made once by `compose.ts`. */
+import type { Backend } from '../backends/backend.ts';
+import type { BackendType, Entry } from '../core/entry.ts';
+import { backendUnavailable } from '../core/errors.ts';
+import type { Clock, Ids } from '../core/runtime.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
+
+export interface EngineContext {
+  readonly instanceId: string;
+  readonly store: MetadataStore;
+  readonly backends: ReadonlyMap<BackendType, Backend>;
+  /** Where new files of this instance go. */
+  readonly defaultBackend: BackendType;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Undefined: no limit. */
+  readonly maxUploadBytes: number | undefined;
+  /** Told when a file that was changed outside CallFS became a new version. */
+  readonly onAdopted: (path: VirtualPath) => void;
+}
+
+export function backendFor(context: EngineContext, type: BackendType): Backend {
+  const backend = context.backends.get(type);
+  if (!backend) throw backendUnavailable(`This instance has no ${type} backend configured.`);
+  return backend;
+}
+
+/** The bytes of an upload, not asked for before `open`. */
+export interface Upload {
+  /** The Content-Length, if the client declared one. */
+  readonly declaredBytes: number | undefined;
+  /** Lets the client send. At most once. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/** The entry belongs to another instance, which alone may read or change its bytes. */
+export interface Elsewhere<E extends Entry = Entry> {
+  readonly kind: 'elsewhere';
+  readonly entry: E;
+}

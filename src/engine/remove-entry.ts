@@ -1,0 +1,74 @@
+/** DELETE: removes a file, an empty directory, or a whole tree. */
+import { type Entry, entityTag, type FileEntry, ROOT_ID } from '../core/entry.ts';
+import { CallFSError, permissionDenied } from '../core/errors.ts';
+import { maySeverChild } from '../core/permissions.ts';
+import { evaluatePreconditions, hasPreconditions, type Preconditions } from '../core/preconditions.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+import type { RemoveOutcome, RemoveTreeOutcome } from '../metadata/metadata-store.ts';
+import type { Elsewhere, EngineContext } from './engine-context.ts';
+import type { ReadRequest } from './read-file.ts';
+import { getEntry, resolvePath } from './resolve-path.ts';
+import { retryWhileChanging } from './retry-while-changing.ts';
+
+export interface RemoveRequest extends ReadRequest {
+  /** Also a directory that is not empty, with everything below it. */
+  readonly recursive: boolean;
+  readonly preconditions: Preconditions;
+}
+
+/** Directories are removed by whichever instance is asked; a file only by the one that holds it. */
+export async function removeEntry(
+  context: EngineContext,
+  request: RemoveRequest,
+): Promise<{ readonly kind: 'removed' } | Elsewhere<FileEntry>> {
+  return retryWhileChanging(async () => {
+    const entry = await resolveRemovable(context, request);
+    if (entry.type === 'file' && entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry };
+    const outcome = await remove(context, request, entry);
+    switch (outcome.kind) {
+      case 'removed':
+        for (const backend of context.backends.values()) backend.removalsPending();
+        return { kind: 'removed' };
+      case 'not-empty':
+        throw notEmpty(request.path);
+      case 'denied':
+        throw permissionDenied(`You may not remove everything in the directory ${outcome.path}.`);
+      case 'changed':
+        return undefined;
+    }
+  });
+}
+
+function remove(
+  context: EngineContext,
+  { user, recursive, preconditions }: RemoveRequest,
+  entry: Entry,
+): Promise<RemoveOutcome | RemoveTreeOutcome> {
+  if (entry.type === 'directory' && recursive) return context.store.removeTree(entry.id, user);
+  const conditional = entry.type === 'file' && hasPreconditions(preconditions);
+  return context.store.removeEntry({
+    entryId: entry.id,
+    expectContentId: conditional ? entry.contentId : undefined,
+  });
+}
+
+async function resolveRemovable(context: EngineContext, request: RemoveRequest): Promise<Entry> {
+  const { user, path, namesDirectory, preconditions } = request;
+  const resolved = await resolvePath(context, user, path);
+  const entry = getEntry(resolved, namesDirectory);
+  if (entry.id === ROOT_ID) throw permissionDenied('The root directory cannot be removed.');
+  if (!maySeverChild(user, resolved.parent, entry)) throw permissionDenied(`You may not remove ${path}.`);
+  const current = { etag: entry.type === 'file' ? entityTag(entry) : '', mtimeMs: entry.mtimeMs };
+  if (evaluatePreconditions(preconditions, current, false) === 'failed') {
+    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
+  }
+  return entry;
+}
+
+function notEmpty(path: VirtualPath): CallFSError {
+  return new CallFSError(
+    'DIRECTORY_NOT_EMPTY',
+    `The directory ${path} is not empty; remove what is in it first, or use ?recursive=true.`,
+    { details: { path } },
+  );
+}

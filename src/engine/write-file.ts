@@ -1,0 +1,113 @@
+/** PUT: replaces a file's content wherever the file lives, or creates the file here. */
+import type { FileEntry } from '../core/entry.ts';
+import { entityTag } from '../core/entry.ts';
+import { CallFSError, isADirectory, permissionDenied } from '../core/errors.ts';
+import { permits, WRITE } from '../core/permissions.ts';
+import { evaluatePreconditions, hasPreconditions } from '../core/preconditions.ts';
+import { type CreateFileRequest, insertAt } from './create-entry.ts';
+import { backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
+import { newFile } from './new-entry.ts';
+import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
+import { retryWhileChanging } from './retry-while-changing.ts';
+import { assertFits, type StagedUpload, stageUpload } from './staged-upload.ts';
+
+export type WriteFileRequest = CreateFileRequest;
+
+export interface WrittenFile {
+  readonly kind: 'written';
+  readonly entry: FileEntry;
+  readonly created: boolean;
+}
+
+/** Another instance created the file while this one received the bytes: hand them over, then dispose them. */
+export interface WrittenElsewhere extends Elsewhere<FileEntry> {
+  /** Undefined: the body has not been asked for. */
+  readonly staged: StagedUpload | undefined;
+}
+
+interface Writable extends Omit<ResolvedPath, 'entry'> {
+  readonly entry: FileEntry | undefined;
+}
+
+export async function writeFile(
+  context: EngineContext,
+  request: WriteFileRequest,
+): Promise<WrittenFile | WrittenElsewhere> {
+  const { entry } = await resolveWritable(context, request);
+  if (entry && entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry, staged: undefined };
+  const backendType = entry?.backendType ?? context.defaultBackend;
+  await assertFits(context, backendType, request.upload);
+  const staged = await stageUpload(context, backendType, request.upload);
+  let handedOver = false;
+  try {
+    const outcome = await retryWhileChanging(() => commitWrite(context, request, staged));
+    handedOver = outcome.kind === 'elsewhere';
+    return outcome;
+  } finally {
+    if (!handedOver) await staged[Symbol.asyncDispose]();
+  }
+}
+
+async function commitWrite(
+  context: EngineContext,
+  request: WriteFileRequest,
+  staged: StagedUpload,
+): Promise<WrittenFile | WrittenElsewhere | undefined> {
+  const target = await resolveWritable(context, request);
+  const { entry } = target;
+  if (!entry) return commitCreation(context, request, staged, target);
+  if (entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry, staged };
+  return commitReplacement(context, request, staged, entry);
+}
+
+async function commitCreation(
+  context: EngineContext,
+  request: WriteFileRequest,
+  staged: StagedUpload,
+  target: Writable,
+): Promise<WrittenFile | undefined> {
+  const file = staged.asFile(request.contentType);
+  const insert = () =>
+    insertAt(context, { ...target, entry: undefined }, request, (name) => newFile(context, name, request, file));
+  const outcome = await staged.commit(insert, ({ kind }) => kind === 'created');
+  if (outcome.kind !== 'created') return undefined;
+  return { kind: 'written', entry: outcome.entry as FileEntry, created: true };
+}
+
+async function commitReplacement(
+  context: EngineContext,
+  request: WriteFileRequest,
+  staged: StagedUpload,
+  entry: FileEntry,
+): Promise<WrittenFile | undefined> {
+  const { content, contentType, mtimeMs, backendType } = staged.asFile(request.contentType);
+  const replace = () =>
+    context.store.replaceContent({
+      entryId: entry.id,
+      expectContentId: hasPreconditions(request.preconditions) ? entry.contentId : undefined,
+      instanceId: context.instanceId,
+      content,
+      contentType,
+      mtimeMs,
+      discardPrevious: true,
+    });
+  const outcome = await staged.commit(replace, ({ kind }) => kind === 'replaced');
+  if (outcome.kind !== 'replaced') return undefined;
+  backendFor(context, backendType).removalsPending();
+  return { kind: 'written', entry: outcome.entry, created: false };
+}
+
+/** Everything that can forbid the write: the path, the permissions, the conditions. */
+async function resolveWritable(context: EngineContext, request: WriteFileRequest): Promise<Writable> {
+  const { user, path } = request;
+  const resolved = await resolvePath(context, user, path);
+  const { entry } = resolved;
+  if (entry?.type === 'directory') throw isADirectory(path);
+  if (!entry) assertMayCreate(user, resolved);
+  else if (!permits(user, entry, WRITE)) throw permissionDenied(`You may not write to ${path}.`);
+  const current = entry && { etag: entityTag(entry), mtimeMs: entry.mtimeMs };
+  if (evaluatePreconditions(request.preconditions, current, false) === 'failed') {
+    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
+  }
+  return { ...resolved, entry };
+}

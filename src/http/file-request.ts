@@ -1,0 +1,66 @@
+/** A request on `/v1/files/…`, parsed into what the use cases take. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CallFSError } from '../core/errors.ts';
+import type { User } from '../core/permissions.ts';
+import type { Preconditions } from '../core/preconditions.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+import { authenticate } from './caller.ts';
+import { ClientUpload } from './client-upload.ts';
+import type { HttpServices } from './http-services.ts';
+import { targetOf } from './request-state.ts';
+import { FILES, parseTarget } from './request-target.ts';
+
+export interface FileRequest {
+  readonly user: User;
+  readonly path: VirtualPath;
+  readonly namesDirectory: boolean;
+  readonly preconditions: Preconditions;
+}
+
+export interface UploadRequest extends FileRequest {
+  readonly mode: number | undefined;
+  readonly contentType: string | null;
+  readonly upload: ClientUpload;
+}
+
+/** @throws CallFSError AUTHENTICATION_FAILED before anything else is looked at, INVALID_PATH */
+export function parseFileRequest(services: HttpServices, request: FastifyRequest): FileRequest {
+  const user = authenticate(services, request);
+  const { path, namesDirectory } = parseTarget(targetOf(request), FILES);
+  const { headers } = request;
+  const preconditions = {
+    ifMatch: headers['if-match'],
+    ifNoneMatch: headers['if-none-match'],
+    ifModifiedSince: headers['if-modified-since'],
+    ifUnmodifiedSince: headers['if-unmodified-since'],
+  };
+  return { user, path, namesDirectory, preconditions };
+}
+
+export function parseUploadRequest(
+  services: HttpServices,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): UploadRequest {
+  return {
+    ...parseFileRequest(services, request),
+    mode: parseMode(request.headers['x-callfs-mode']),
+    contentType: declaredContentType(request.headers['content-type']),
+    upload: new ClientUpload(request.raw, reply.raw),
+  };
+}
+
+/** Permission bits and the sticky bit; set-user-id and set-group-id mean nothing here. */
+const MAX_MODE = 0o1777;
+
+function parseMode(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  const mode = typeof header === 'string' && /^[0-7]{1,5}$/.test(header) ? Number.parseInt(header, 8) : Number.NaN;
+  if (mode <= MAX_MODE) return mode;
+  throw new CallFSError('BAD_REQUEST', 'X-CallFS-Mode must be an octal mode from 0000 to 1777, for example 0640.');
+}
+
+/** What curl and browsers send when nobody chose a type says nothing about the content. */
+function declaredContentType(header: string | undefined): string | null {
+  return header === undefined || /^application\/x-www-form-urlencoded\b/i.test(header) ? null : header;
+}

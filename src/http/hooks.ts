@@ -1,0 +1,70 @@
+/** What happens to every request and answer, whatever the route. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { hasUnreadBody } from './client-upload.ts';
+import type { HttpServices } from './http-services.ts';
+import { lingerForBody } from './linger.ts';
+import { newRequestState, targetOf } from './request-state.ts';
+
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
+  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+export function addHooks(app: FastifyInstance, services: HttpServices): void {
+  const headers = services.secure
+    ? { ...SECURITY_HEADERS, 'strict-transport-security': 'max-age=31536000; includeSubDomains' }
+    : SECURITY_HEADERS;
+  app.addHook('onRequest', (request, reply, done) => {
+    request.state = newRequestState(request.id);
+    reply.headers(headers).header('x-request-id', request.id);
+    done();
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    // A forwarded request keeps the id that the client's instance gave it.
+    reply.header('x-request-id', request.state.requestId);
+    done(null, payload);
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    if (hasUnreadBody(request.raw)) lingerForBody(request.raw);
+    observe(services, request, reply);
+    done();
+  });
+}
+
+function observe({ metrics, log }: HttpServices, request: FastifyRequest, reply: FastifyReply): void {
+  const { state, method } = request;
+  const durationMs = performance.now() - state.startedAt;
+  const path = request.routeOptions.config.pattern ?? 'unknown';
+  metrics.httpRequests.inc({ method, path, status_code: reply.raw.statusCode });
+  metrics.httpDuration.observe({ method, path }, durationMs / 1000);
+  if (!log.isLevelEnabled('info')) return;
+  log.info({
+    request_id: state.requestId,
+    user: state.user,
+    method,
+    path: withoutToken(targetOf(request)),
+    status: reply.raw.statusCode,
+    bytes: state.bytes,
+    duration_ms: Math.round(durationMs * 1000) / 1000,
+    owner: state.owner,
+    route: state.route,
+    peer: state.peer,
+    aborted: reply.raw.writableFinished ? undefined : true,
+    cause: describeCause(state.cause),
+  });
+}
+
+/** A download token is a secret while it lives, and the query may carry one. */
+function withoutToken(target: string): string {
+  return target.replace(/^\/download\/[^/?]+/, '/download/***');
+}
+
+function describeCause(cause: unknown): string | undefined {
+  if (cause === undefined) return undefined;
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,26 @@
+/** What the HTTP layer works with; made once by `compose.ts`. */
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { Forwarder } from '../cluster/forward.ts';
+import type { PeerDirectory } from '../cluster/peer-directory.ts';
+import type { PeerSigner } from '../cluster/peer-signature.ts';
+import type { EngineContext } from '../engine/engine-context.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+
+/** What is needed to serve, and why it is broken; undefined: it works. */
+export type Readiness = Readonly<Record<string, string | undefined>>;
+
+export interface HttpServices {
+  readonly engine: EngineContext;
+  readonly authenticator: Authenticator;
+  readonly signer: PeerSigner;
+  readonly peers: PeerDirectory;
+  /** Undefined: requests for other instances' entries are answered with 421. */
+  readonly forwarder: Forwarder | undefined;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly readiness: () => Promise<Readiness>;
+  readonly idleTimeoutMs: number;
+  /** Whether clients come over TLS. */
+  readonly secure: boolean;
+}

@@ -1,0 +1,23 @@
+/**
+ * After an answer that came before the client had sent its whole body: takes what still comes for a while, so
+ * that the client reads the answer instead of a reset, then closes.
+ */
+import type { IncomingMessage } from 'node:http';
+
+const MAX_LINGER_MS = 15_000;
+const MAX_LINGER_BYTES = 256 * 1024 * 1024;
+
+export function lingerForBody(request: IncomingMessage): void {
+  const { socket } = request;
+  const limit = socket.bytesRead + MAX_LINGER_BYTES;
+  const close = (): void => {
+    clearTimeout(timer);
+    if (!request.complete) socket.destroy();
+  };
+  const timer = setTimeout(close, MAX_LINGER_MS);
+  request.on('data', () => {
+    if (socket.bytesRead > limit) close();
+  });
+  request.on('end', close).on('close', close).on('error', close);
+  request.resume();
+}

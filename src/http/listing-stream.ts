@@ -1,0 +1,43 @@
+/** Listings as text streams, a batch of entries at a time. */
+import { Readable } from 'node:stream';
+import type { ListedEntry } from '../engine/list-directory.ts';
+import { entryJson } from './entry-representation.ts';
+
+const BATCH_CHARACTERS = 64 * 1024;
+
+/** One JSON array. */
+export function jsonArray(entries: AsyncIterable<ListedEntry>): Readable {
+  return textStream(entries, { open: '[', separator: ',', close: ']\n' });
+}
+
+/** One JSON object a line (application/x-ndjson). */
+export function jsonLines(entries: AsyncIterable<ListedEntry>): Readable {
+  return textStream(entries, { open: '', separator: '\n', close: '\n' });
+}
+
+interface Frame {
+  readonly open: string;
+  readonly separator: string;
+  readonly close: string;
+}
+
+function textStream(entries: AsyncIterable<ListedEntry>, frame: Frame): Readable {
+  return Readable.from(batches(entries, frame), { objectMode: false });
+}
+
+async function* batches(
+  entries: AsyncIterable<ListedEntry>,
+  { open, separator, close }: Frame,
+): AsyncGenerator<string> {
+  let batch = open;
+  let isFirst = true;
+  for await (const { entry, path } of entries) {
+    batch += (isFirst ? '' : separator) + JSON.stringify(entryJson(entry, path));
+    isFirst = false;
+    if (batch.length < BATCH_CHARACTERS) continue;
+    yield batch;
+    batch = '';
+  }
+  // An empty listing in lines is empty, not an empty line.
+  yield isFirst && open === '' ? '' : batch + close;
+}

@@ -1,0 +1,102 @@
+/**
+ * Every request for an entry runs here, wherever the entry lives: the use case decides whose it is, and what is
+ * another instance's goes there. The one place that decides between answering, forwarding and 421.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ExchangeBody } from '../cluster/exchange.ts';
+import type { Forwarder } from '../cluster/forward.ts';
+import type { Entry } from '../core/entry.ts';
+import { CallFSError } from '../core/errors.ts';
+import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
+import type { Elsewhere } from '../engine/engine-context.ts';
+import type { HttpServices } from './http-services.ts';
+import { targetOf } from './request-state.ts';
+import { FILES } from './request-target.ts';
+import { ForwardedAnswer } from './response-sink.ts';
+
+/** The first try, and one after each fresh look-up. Owners change only by removal and re-creation. */
+const MAX_TRIES = 4;
+
+type ElsewhereOf<O> = Extract<O, Elsewhere>;
+
+export interface OwnerRoute<O> {
+  readonly path: VirtualPath;
+  /** The use case, here. */
+  readonly run: () => Promise<O>;
+  /** The body for the owner; asked for again after each `run`. */
+  readonly bodyFor: (elsewhere: ElsewhereOf<O>) => ForwardBody | undefined;
+}
+
+export interface ForwardBody extends ExchangeBody {
+  /** Whether another try can send the same bytes. */
+  readonly canRepeat: () => boolean;
+}
+
+/** @returns what the use case gave, or undefined when a peer's answer has gone to the client */
+export async function routeToOwner<O extends { readonly kind: string }>(
+  services: HttpServices,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { path, run, bodyFor }: OwnerRoute<O>,
+): Promise<Exclude<O, Elsewhere> | undefined> {
+  const { state } = request;
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const outcome = await run();
+    if (!isElsewhere(outcome)) {
+      state.route = 'local';
+      return outcome as Exclude<O, Elsewhere>;
+    }
+    const { entry } = outcome;
+    state.owner = entry.instanceId;
+    const forwarder = await assertMayForward(services, request, entry, path);
+    state.route = 'peer';
+    const body = bodyFor(outcome);
+    const forwarded = await forward(forwarder, request, reply, entry.instanceId, body);
+    if (forwarded.kind === 'answered') return undefined;
+    if (body && !body.canRepeat()) break;
+  }
+  throw new CallFSError('METADATA_UNAVAILABLE', 'The file changed its owner while it was being written; try again.', {
+    headers: { 'retry-after': '1' },
+  });
+}
+
+function isElsewhere<O extends { readonly kind: string }>(outcome: O): outcome is ElsewhereOf<O> {
+  return outcome.kind === 'elsewhere';
+}
+
+async function forward(
+  forwarder: Forwarder,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  instanceId: string,
+  body: ForwardBody | undefined,
+) {
+  const client = new AbortController();
+  const onClose = (): void => client.abort();
+  reply.raw.once('close', onClose);
+  const { method, headers, state } = request;
+  try {
+    return await forwarder.forward(
+      instanceId,
+      { method, target: targetOf(request), headers, requestId: state.requestId, body, signal: client.signal },
+      new ForwardedAnswer(reply, state),
+    );
+  } finally {
+    reply.raw.off('close', onClose);
+  }
+}
+
+/** @throws CallFSError MISDIRECTED_REQUEST for what was forwarded already, or when this instance does not forward */
+async function assertMayForward(
+  { forwarder, peers }: HttpServices,
+  { state }: FastifyRequest,
+  entry: Entry,
+  path: VirtualPath,
+): Promise<Forwarder> {
+  if (forwarder && state.peer === undefined) return forwarder;
+  const endpoint = await peers.findEndpoint(entry.instanceId);
+  const url = endpoint === undefined ? {} : { url: `${endpoint}${FILES}${encodePath(path)}` };
+  throw new CallFSError('MISDIRECTED_REQUEST', `${path} belongs to instance ${entry.instanceId}; ask that one.`, {
+    details: { instance_id: entry.instanceId, ...url },
+  });
+}

@@ -1,0 +1,84 @@
+/** GET on `/v1/directories/{path}`. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CallFSError } from '../../core/errors.ts';
+import { namesOf, type VirtualPath } from '../../core/virtual-path.ts';
+import { type ListedEntry, type Listing, listDirectory } from '../../engine/list-directory.ts';
+import { authenticate } from '../caller.ts';
+import { entryHeaders, entryJson } from '../entry-representation.ts';
+import type { HttpServices } from '../http-services.ts';
+import { jsonLines } from '../listing-stream.ts';
+import { targetOf } from '../request-state.ts';
+import { DIRECTORIES, parseCount, parseFlag, parseTarget, queryValue } from '../request-target.ts';
+
+const DEFAULT_MAX_DEPTH = 100;
+const MAX_DEPTH = 2048;
+const DEFAULT_LIMIT = 1000;
+const MAX_LIMIT = 10_000;
+
+export async function getDirectory(
+  services: HttpServices,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const user = authenticate(services, request);
+  const { path } = parseTarget(targetOf(request), DIRECTORIES);
+  const { query } = request;
+  const recursive = parseFlag(query, 'recursive');
+  const maxDepth = parseCount(query, 'max_depth', 0, MAX_DEPTH) ?? DEFAULT_MAX_DEPTH;
+  const limit = parseCount(query, 'limit', 1, MAX_LIMIT);
+  const after = parseCursor(queryValue(query, 'cursor'));
+  const listing = await listDirectory(services.engine, { user, path, depth: recursive ? maxDepth : 0, after });
+  reply.headers({ ...entryHeaders(listing.directory), 'x-callfs-recursive': String(recursive) });
+  if (wantsLines(request) && limit === undefined) {
+    return reply.type('application/x-ndjson').send(jsonLines(listing.entries));
+  }
+  const page = await readPage(listing, path, limit ?? DEFAULT_LIMIT);
+  reply.header('x-callfs-count', String(page.items.length));
+  if (wantsLines(request)) {
+    if (page.nextCursor !== null) reply.header('x-callfs-next-cursor', page.nextCursor);
+    return reply.type('application/x-ndjson').send(page.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+  }
+  return reply.type('application/json; charset=utf-8').send(
+    JSON.stringify({
+      path,
+      type: 'directory',
+      recursive,
+      max_depth: maxDepth,
+      count: page.items.length,
+      items: page.items,
+      next_cursor: page.nextCursor,
+    }),
+  );
+}
+
+function wantsLines(request: FastifyRequest): boolean {
+  return request.headers.accept?.includes('application/x-ndjson') ?? false;
+}
+
+async function readPage({ entries }: Listing, directory: VirtualPath, limit: number) {
+  const items: ReturnType<typeof entryJson>[] = [];
+  let last: ListedEntry | undefined;
+  for await (const listed of entries) {
+    if (last && items.length === limit) return { items, nextCursor: formatCursor(directory, last.path) };
+    items.push(entryJson(listed.entry, listed.path));
+    last = listed;
+  }
+  return { items, nextCursor: null };
+}
+
+/** The names from the listed directory down to the last entry of a page. */
+function formatCursor(directory: VirtualPath, last: VirtualPath): string {
+  const names = namesOf(last).slice(namesOf(directory).length);
+  return Buffer.from(JSON.stringify(names)).toString('base64url');
+}
+
+function parseCursor(cursor: string | undefined): readonly string[] {
+  if (cursor === undefined || cursor === '') return [];
+  try {
+    const names: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    if (Array.isArray(names) && names.every((name) => typeof name === 'string' && name !== '')) return names;
+  } catch {
+    // Not JSON: the same answer as for any other text that this server did not make.
+  }
+  throw new CallFSError('BAD_REQUEST', 'The cursor is not one that a listing gave.');
+}

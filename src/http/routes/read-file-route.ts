@@ -1,0 +1,104 @@
+/** GET and HEAD on `/v1/files/{path}`. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ContentReader } from '../../backends/backend.ts';
+import type { FileEntry } from '../../core/entry.ts';
+import { CallFSError } from '../../core/errors.ts';
+import { evaluatePreconditions } from '../../core/preconditions.ts';
+import { listDirectory } from '../../engine/list-directory.ts';
+import { readFile, statEntry } from '../../engine/read-file.ts';
+import { contentTypeOf, entryHeaders, representationOf } from '../entry-representation.ts';
+import { type FileRequest, parseFileRequest } from '../file-request.ts';
+import type { HttpServices } from '../http-services.ts';
+import { jsonArray } from '../listing-stream.ts';
+import { routeToOwner } from '../owner-route.ts';
+import { ResponseSink } from '../response-sink.ts';
+
+/** Content up to this size is sent in one piece. */
+const SMALL_BYTES = 64 * 1024;
+
+export async function getFile(
+  services: HttpServices,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const parsed = parseFileRequest(services, request);
+  const { path } = parsed;
+  const run = () => readFile(services.engine, parsed);
+  const found = await routeToOwner(services, request, reply, { path, run, bodyFor: () => undefined });
+  if (!found) return reply;
+  request.state.owner = found.entry.instanceId;
+  if (found.kind === 'directory') return sendChildren(services, parsed, reply);
+  services.metrics.fileOperations.inc({ operation: 'read', backend_type: found.entry.backendType });
+  await using reader = found.reader;
+  if (answerCondition(parsed, found.entry, reply)) return reply;
+  return sendContent(request, reply, found.entry, reader);
+}
+
+export async function headFile(
+  services: HttpServices,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const parsed = parseFileRequest(services, request);
+  const { path } = parsed;
+  const run = () => statEntry(services.engine, parsed);
+  const found = await routeToOwner(services, request, reply, { path, run, bodyFor: () => undefined });
+  if (!found) return reply;
+  const { entry } = found;
+  request.state.owner = entry.instanceId;
+  if (entry.type === 'directory')
+    return reply.headers(entryHeaders(entry)).type('application/json; charset=utf-8').send();
+  services.metrics.fileOperations.inc({ operation: 'stat', backend_type: entry.backendType });
+  if (answerCondition(parsed, entry, reply)) return reply;
+  return reply.headers(contentHeaders(entry)).send();
+}
+
+function contentHeaders(entry: FileEntry): Record<string, string> {
+  return { ...entryHeaders(entry), 'content-type': contentTypeOf(entry), 'content-length': String(entry.sizeBytes) };
+}
+
+/** Sends 304, or throws for 412, when the request's conditions say so. */
+function answerCondition({ preconditions, path }: FileRequest, entry: FileEntry, reply: FastifyReply): boolean {
+  switch (evaluatePreconditions(preconditions, representationOf(entry), true)) {
+    case 'proceed':
+      return false;
+    case 'failed':
+      throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
+    case 'not-modified':
+      void reply.code(304).headers(entryHeaders(entry)).send();
+      return true;
+  }
+}
+
+async function sendContent(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  entry: FileEntry,
+  reader: ContentReader,
+): Promise<FastifyReply> {
+  const { sizeBytes } = entry;
+  request.state.bytes = sizeBytes;
+  reply.headers(contentHeaders(entry));
+  if (sizeBytes <= SMALL_BYTES) return reply.send(await reader.readAll());
+  reply.hijack();
+  const { raw } = reply;
+  raw.writeHead(200, reply.getHeaders() as Record<string, string>);
+  try {
+    await reader.copyTo(new ResponseSink(raw), 0, sizeBytes);
+    raw.end();
+  } catch (error) {
+    // The length is promised already: only a closed connection tells the client that the rest will not come.
+    request.state.cause ??= error;
+    raw.destroy();
+  }
+  return reply;
+}
+
+async function sendChildren(
+  services: HttpServices,
+  { user, path }: FileRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { directory, entries } = await listDirectory(services.engine, { user, path, depth: 0, after: [] });
+  return reply.headers(entryHeaders(directory)).type('application/json; charset=utf-8').send(jsonArray(entries));
+}

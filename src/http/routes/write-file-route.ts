@@ -1,0 +1,50 @@
+/** PUT on `/v1/files/{path}`. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isADirectory } from '../../core/errors.ts';
+import type { StagedUpload } from '../../engine/staged-upload.ts';
+import { type WrittenElsewhere, writeFile } from '../../engine/write-file.ts';
+import type { ClientUpload } from '../client-upload.ts';
+import { sendEntry } from '../entry-answer.ts';
+import { parseUploadRequest } from '../file-request.ts';
+import type { HttpServices } from '../http-services.ts';
+import { type ForwardBody, routeToOwner } from '../owner-route.ts';
+import { sendCreated } from './create-entry-route.ts';
+
+export async function putFile(
+  services: HttpServices,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const parsed = parseUploadRequest(services, request, reply);
+  const { path, upload } = parsed;
+  if (parsed.namesDirectory) throw isADirectory(path);
+  await using handedOver = new AsyncDisposableStack();
+  const run = async () => {
+    const outcome = await writeFile(services.engine, parsed);
+    if (outcome.kind === 'elsewhere' && outcome.staged) handedOver.use(outcome.staged);
+    return outcome;
+  };
+  const written = await routeToOwner(services, request, reply, {
+    path,
+    run,
+    bodyFor: ({ staged }: WrittenElsewhere) => (staged ? stagedBody(staged) : clientBody(upload)),
+  });
+  if (!written) return reply;
+  const { entry, created } = written;
+  request.state.owner = entry.instanceId;
+  services.metrics.fileOperations.inc({ operation: created ? 'create' : 'replace', backend_type: entry.backendType });
+  return created ? sendCreated(reply, entry, path, '') : sendEntry(reply, 200, entry, path);
+}
+
+function clientBody(upload: ClientUpload): ForwardBody {
+  return {
+    declaredBytes: upload.declaredBytes,
+    open: () => upload.open(),
+    canRepeat: () => !upload.isOpened,
+  };
+}
+
+/** The bytes are here already: the owner became another one while they arrived. */
+function stagedBody(staged: StagedUpload): ForwardBody {
+  return { declaredBytes: staged.sizeBytes, open: () => staged.bytes(), canRepeat: () => false };
+}

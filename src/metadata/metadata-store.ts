@@ -1,0 +1,171 @@
+/**
+ * The namespace: the only arbiter of the cluster. Every mutation is one transaction, and that
+ * transaction is the only commit point of the operation it belongs to. Knows nothing about
+ * users' rights to an operation (except where a whole tree is judged at once), bytes or HTTP.
+ *
+ * All methods reject with CallFSError METADATA_UNAVAILABLE when the store cannot be reached and
+ * INSUFFICIENT_STORAGE when it has no room. A rejected mutation did not happen.
+ */
+import type { Content, DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
+import type { User } from '../core/permissions.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+
+/** A new entry as the caller decides it; the store adds the parent and `version` 1. */
+export type NewEntry = NewFile | NewDirectory;
+export type NewFile = Omit<FileEntry, 'parentId' | 'version'>;
+export type NewDirectory = Omit<DirectoryEntry, 'parentId' | 'version'>;
+
+export interface CreateEntry {
+  /** The deepest directory that exists, as the caller resolved and authorised it. */
+  readonly parentId: string;
+  /** Directories that are missing between it and the entry, outermost first. */
+  readonly missingParents: readonly NewDirectory[];
+  readonly entry: NewEntry;
+}
+
+export type CreateOutcome =
+  | { readonly kind: 'created'; readonly entry: Entry }
+  /** The name is taken: here is who won. */
+  | { readonly kind: 'exists'; readonly entry: Entry }
+  /** The parents are not what the caller resolved any more: resolve, authorise and try again. */
+  | { readonly kind: 'changed' };
+
+export interface ReplaceContent {
+  readonly entryId: string;
+  /** Only if the entry still has this content; undefined: whatever it has. */
+  readonly expectContentId: string | undefined;
+  /** Only if the entry still belongs to this instance. */
+  readonly instanceId: string;
+  readonly content: Content;
+  /** Undefined keeps the declared type. */
+  readonly contentType: string | null | undefined;
+  readonly mtimeMs: number;
+  /** False when the old bytes are already gone (changed outside CallFS): nothing is left to remove. */
+  readonly discardPrevious: boolean;
+}
+
+export type ReplaceOutcome =
+  | { readonly kind: 'replaced'; readonly entry: FileEntry }
+  /** The entry is gone, belongs to another instance or has other content than expected. */
+  | { readonly kind: 'changed' };
+
+export interface RemoveEntry {
+  readonly entryId: string;
+  /** Only if the file still has this content; undefined: whatever it has. */
+  readonly expectContentId: string | undefined;
+}
+
+export type RemoveOutcome =
+  | { readonly kind: 'removed' }
+  | { readonly kind: 'not-empty' }
+  /** Gone, or the expected content was replaced. */
+  | { readonly kind: 'changed' };
+
+export type RemoveTreeOutcome =
+  | { readonly kind: 'removed'; readonly count: number }
+  | { readonly kind: 'changed' }
+  /** The user may not empty a directory below: nothing was removed. */
+  | { readonly kind: 'denied'; readonly path: VirtualPath };
+
+/** Where the entry that points to a content stands now. */
+export interface LocatedContent {
+  readonly contentId: string;
+  readonly path: VirtualPath;
+}
+
+/** Bytes that a commit made garbage and that `instanceId` still has to remove from its backend. */
+export interface DiscardedContent extends Content {
+  /** Grows with every row; rows are handled in this order. */
+  readonly seq: number;
+  readonly instanceId: string;
+  readonly backendType: Entry['backendType'];
+  /** The path the entry had when its content was discarded. */
+  readonly path: VirtualPath;
+}
+
+export interface InstanceRecord {
+  readonly id: string;
+  /** Base URL under which clients and peers reach it. */
+  readonly endpoint: string;
+  /** New at every start of the instance's process. */
+  readonly bootId: string;
+  /** Grows with every heartbeat: tells a live process from a dead one without comparing clocks. */
+  readonly beat: number;
+  /** Milliseconds since the epoch, by the instance's own clock. */
+  readonly lastSeenMs: number;
+  /** Set by a clean stop. */
+  readonly stopped: boolean;
+  readonly version: string;
+}
+
+export interface RegisterInstance {
+  readonly id: string;
+  readonly endpoint: string;
+  readonly bootId: string;
+  readonly version: string;
+  readonly nowMs: number;
+  /** The record the caller saw and judged to be dead; undefined: there was none. */
+  readonly replaces: Pick<InstanceRecord, 'bootId' | 'beat'> | undefined;
+}
+
+export interface InstanceFiles {
+  readonly instanceId: string;
+  readonly files: number;
+  readonly sizeBytes: number;
+}
+
+export interface MetadataStore {
+  /**
+   * The entries on the way to a path, from the root to the deepest that exists (at least the root),
+   * all of one moment and in one round trip. The path exists when the last one is its own.
+   */
+  resolve(names: readonly string[]): Promise<readonly Entry[]>;
+
+  /** Exclusive create, with the missing parents, as one: exactly one of many callers gets `created`. */
+  createEntry(request: CreateEntry): Promise<CreateOutcome>;
+
+  /** Points a file to new content; the old content is handed to its instance's removals in the same transaction. */
+  replaceContent(request: ReplaceContent): Promise<ReplaceOutcome>;
+
+  /** Records that the same bytes are now recognised by another stamp (restored from a backup); not a new version. */
+  restampContent(contentId: string, storageStamp: string): Promise<void>;
+
+  /** Removes a file or an empty directory; never leaves a child without a parent, whoever races. */
+  removeEntry(request: RemoveEntry): Promise<RemoveOutcome>;
+
+  /** Removes a directory with everything below as one, if `user` may empty every directory in it. */
+  removeTree(directoryId: string, user: User): Promise<RemoveTreeOutcome>;
+
+  /**
+   * Children in byte order of their names, one page.
+   * @param after only names greater than this; undefined: from the first
+   */
+  listChildren(directoryId: string, after: string | undefined, limit: number): Promise<readonly Entry[]>;
+
+  /** Which of these contents an entry points to, and under which path; the others are garbage. */
+  locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]>;
+
+  /** The oldest contents that an instance still has to remove. */
+  listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]>;
+
+  /** Forgets discarded contents after their bytes are durably gone. Unknown numbers are not an error. */
+  forgetDiscarded(seqs: readonly number[]): Promise<void>;
+
+  findInstance(id: string): Promise<InstanceRecord | undefined>;
+  listInstances(): Promise<readonly InstanceRecord[]>;
+
+  /** Takes an instance id over from the record it replaces; false: somebody else did it first. */
+  registerInstance(request: RegisterInstance): Promise<boolean>;
+
+  /** False when the id has another boot now: the caller has been replaced and must stop. */
+  heartbeat(id: string, bootId: string, nowMs: number): Promise<boolean>;
+
+  /** Marks a clean stop; ignored when the id has another boot. */
+  markStopped(id: string, bootId: string): Promise<void>;
+
+  /** Files and bytes per instance. May take long on a large namespace, but holds nothing else up. */
+  countFiles(): Promise<readonly InstanceFiles[]>;
+
+  /** Finishes what was asked for, then closes. */
+  [Symbol.asyncDispose](): Promise<void>;
+}

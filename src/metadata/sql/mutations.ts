@@ -1,0 +1,267 @@
+/**
+ * Every change of the namespace, each as one function of a transaction and plain data, so that a
+ * driver may run it in another thread, put several into one commit, or repeat it.
+ */
+import { type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
+import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
+import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import type {
+  CreateEntry,
+  CreateOutcome,
+  InstanceFiles,
+  NewEntry,
+  RegisterInstance,
+  RemoveEntry,
+  RemoveOutcome,
+  RemoveTreeOutcome,
+  ReplaceContent,
+  ReplaceOutcome,
+} from '../metadata-store.ts';
+import { ENTRY_COLUMNS, ENTRY_PLACEHOLDERS, entryColumnsOf, entryValues, integer, text, toEntry } from './rows.ts';
+import type { SqlTransaction } from './sql-database.ts';
+
+const INSERT_ENTRY = `
+  INSERT INTO entries (${ENTRY_COLUMNS}) SELECT ${ENTRY_PLACEHOLDERS}
+  WHERE EXISTS (SELECT 1 FROM entries WHERE id = $2 AND type = 'directory')
+  ON CONFLICT DO NOTHING RETURNING version`;
+
+async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<CreateOutcome> {
+  let parentId = request.parentId;
+  for (const directory of request.missingParents) {
+    if (!(await insertEntry(tx, directory, parentId))) return { kind: 'changed' };
+    parentId = directory.id;
+  }
+  if (await insertEntry(tx, request.entry, parentId)) {
+    return { kind: 'created', entry: { ...request.entry, parentId, version: 1 } };
+  }
+  // Nothing can lie in a directory made just now: an id is used twice. Failing undoes the parents as well.
+  if (parentId !== request.parentId) throw new Error(`The id of the new entry ${request.entry.id} is taken.`);
+  const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE parent_id = $1 AND name = $2`;
+  const [winner] = await tx.all(sql, [parentId, request.entry.name]);
+  return winner ? { kind: 'exists', entry: toEntry(winner) } : { kind: 'changed' };
+}
+
+/** False when the name is taken or the parent is no directory any more. */
+async function insertEntry(tx: SqlTransaction, entry: NewEntry, parentId: string): Promise<boolean> {
+  return (await tx.all(INSERT_ENTRY, entryValues(entry, parentId))).length === 1;
+}
+
+async function replaceContent(tx: SqlTransaction, request: ReplaceContent): Promise<ReplaceOutcome> {
+  const previous = await findFile(tx, request.entryId);
+  if (previous?.instanceId !== request.instanceId) return { kind: 'changed' };
+  if (request.expectContentId !== undefined && previous.contentId !== request.expectContentId)
+    return { kind: 'changed' };
+  if (request.discardPrevious) await discard(tx, previous);
+  const { content, contentType, mtimeMs } = request;
+  const entry: FileEntry = {
+    ...previous,
+    ...content,
+    contentType: contentType === undefined ? previous.contentType : contentType,
+    mtimeMs,
+    version: previous.version + 1,
+  };
+  await tx.all(
+    `UPDATE entries SET content_id = $2, size_bytes = $3, checksum = $4, storage_key = $5, storage_stamp = $6,
+       content_type = $7, mtime_ms = $8, version = $9 WHERE id = $1`,
+    [
+      entry.id,
+      entry.contentId,
+      entry.sizeBytes,
+      entry.checksum,
+      entry.storageKey,
+      entry.storageStamp,
+      entry.contentType,
+      entry.mtimeMs,
+      entry.version,
+    ],
+  );
+  return { kind: 'replaced', entry };
+}
+
+interface RestampContent {
+  readonly contentId: string;
+  readonly storageStamp: string;
+}
+
+async function restampContent(tx: SqlTransaction, { contentId, storageStamp }: RestampContent): Promise<void> {
+  await tx.all('UPDATE entries SET storage_stamp = $2 WHERE content_id = $1', [contentId, storageStamp]);
+}
+
+async function removeEntry(tx: SqlTransaction, request: RemoveEntry): Promise<RemoveOutcome> {
+  const { entryId, expectContentId } = request;
+  const file = await findFile(tx, entryId);
+  if (expectContentId !== undefined && file?.contentId !== expectContentId) return { kind: 'changed' };
+  if (file) await discard(tx, file);
+  // The foreign key stands behind NOT EXISTS: a child that another transaction commits meanwhile makes this one fail.
+  const removed = await tx.all(
+    `DELETE FROM entries WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = $1)
+     RETURNING id`,
+    [entryId],
+  );
+  if (removed.length === 1) return { kind: 'removed' };
+  const [stillThere] = await tx.all('SELECT id FROM entries WHERE id = $1', [entryId]);
+  return stillThere ? { kind: 'not-empty' } : { kind: 'changed' };
+}
+
+const SUBTREE = `
+  WITH RECURSIVE subtree AS (
+    SELECT ${entryColumnsOf('top')}, $2 AS path FROM entries AS top WHERE top.id = $1
+    UNION ALL
+    SELECT ${entryColumnsOf('child')}, subtree.path || '/' || child.name
+    FROM subtree JOIN entries AS child ON child.parent_id = subtree.id
+  )`;
+
+interface RemoveTree {
+  readonly directoryId: string;
+  readonly user: User;
+}
+
+async function removeTree(tx: SqlTransaction, { directoryId, user }: RemoveTree): Promise<RemoveTreeOutcome> {
+  const names = await namesUpTo(tx, directoryId);
+  if (!names) return { kind: 'changed' };
+  const tree = [directoryId, pathOfNames(names)];
+  if (!user.admin) {
+    const denied = await findUnremovable(tx, tree, user);
+    if (denied) return { kind: 'denied', path: denied };
+  }
+  await tx.all(
+    `${SUBTREE} INSERT INTO discarded
+       (instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp)
+     SELECT instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp
+     FROM subtree WHERE type = 'file'`,
+    tree,
+  );
+  const removed = await tx.all(`${SUBTREE} DELETE FROM entries WHERE id IN (SELECT id FROM subtree) RETURNING 1`, tree);
+  return { kind: 'removed', count: removed.length };
+}
+
+/** The first directory below (or the top itself) that the user may not empty. */
+async function findUnremovable(
+  tx: SqlTransaction,
+  tree: readonly string[],
+  user: User,
+): Promise<VirtualPath | undefined> {
+  const directories = new Map<string, Entry>();
+  // A parent comes before its children: the recursion finds them in that order.
+  for (const row of await tx.all(`${SUBTREE} SELECT ${ENTRY_COLUMNS}, path FROM subtree`, tree)) {
+    const entry = toEntry(row);
+    const parent = directories.get(entry.parentId);
+    if (parent && !(permits(user, parent, READ | WRITE | EXECUTE) && maySeverChild(user, parent, entry))) {
+      return text(row, 'path').replace(/\/[^/]*$/, '') as VirtualPath;
+    }
+    if (entry.type === 'directory') directories.set(entry.id, entry);
+  }
+  return undefined;
+}
+
+async function findFile(tx: SqlTransaction, entryId: string): Promise<FileEntry | undefined> {
+  const [row] = await tx.all(`SELECT ${ENTRY_COLUMNS} FROM entries WHERE id = $1`, [entryId]);
+  const entry = row && toEntry(row);
+  return entry?.type === 'file' ? entry : undefined;
+}
+
+async function discard(tx: SqlTransaction, file: FileEntry): Promise<void> {
+  const names = await namesUpTo(tx, file.id);
+  if (!names) return;
+  await tx.all(
+    `INSERT INTO discarded
+       (instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      file.instanceId,
+      file.backendType,
+      pathOfNames(names),
+      file.contentId,
+      file.sizeBytes,
+      file.checksum,
+      file.storageKey,
+      file.storageStamp,
+    ],
+  );
+}
+
+/** The names from the top down to an entry; undefined when it is gone. */
+async function namesUpTo(tx: SqlTransaction, entryId: string): Promise<string[] | undefined> {
+  const rows = await tx.all(
+    `WITH RECURSIVE up (id, parent_id, name, height) AS (
+       SELECT id, parent_id, name, 0 FROM entries WHERE id = $1
+       UNION ALL
+       SELECT e.id, e.parent_id, e.name, up.height + 1 FROM up JOIN entries AS e ON e.id = up.parent_id
+       WHERE up.id <> '${ROOT_ID}'
+     ) SELECT name FROM up WHERE id <> '${ROOT_ID}' ORDER BY height DESC`,
+    [entryId],
+  );
+  return rows.length === 0 ? undefined : rows.map((row) => text(row, 'name'));
+}
+
+async function forgetDiscarded(tx: SqlTransaction, seqs: readonly number[]): Promise<void> {
+  for (const seq of seqs) await tx.all('DELETE FROM discarded WHERE seq = $1', [seq]);
+}
+
+async function registerInstance(tx: SqlTransaction, request: RegisterInstance): Promise<boolean> {
+  const { id, endpoint, bootId, version, nowMs, replaces } = request;
+  const columns = [id, endpoint, bootId, nowMs, version];
+  if (!replaces) {
+    const inserted = await tx.all(
+      `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version)
+       VALUES ($1, $2, $3, 1, $4, 0, $5) ON CONFLICT DO NOTHING RETURNING id`,
+      columns,
+    );
+    return inserted.length === 1;
+  }
+  const updated = await tx.all(
+    `UPDATE instances SET endpoint = $2, boot_id = $3, beat = beat + 1, last_seen_ms = $4, stopped = 0, version = $5
+     WHERE id = $1 AND boot_id = $6 AND beat = $7 RETURNING id`,
+    [...columns, replaces.bootId, replaces.beat],
+  );
+  return updated.length === 1;
+}
+
+interface Heartbeat {
+  readonly id: string;
+  readonly bootId: string;
+  readonly nowMs: number;
+}
+
+async function heartbeat(tx: SqlTransaction, { id, bootId, nowMs }: Heartbeat): Promise<boolean> {
+  const updated = await tx.all(
+    'UPDATE instances SET beat = beat + 1, last_seen_ms = $3 WHERE id = $1 AND boot_id = $2 RETURNING id',
+    [id, bootId, nowMs],
+  );
+  return updated.length === 1;
+}
+
+async function markStopped(tx: SqlTransaction, { id, bootId }: Omit<Heartbeat, 'nowMs'>): Promise<void> {
+  await tx.all('UPDATE instances SET stopped = 1 WHERE id = $1 AND boot_id = $2', [id, bootId]);
+}
+
+/** Only reads, but as a mutation it runs where a long statement holds no request up. */
+async function countFiles(tx: SqlTransaction, _request: undefined): Promise<InstanceFiles[]> {
+  const rows = await tx.all(
+    `SELECT instance_id, COUNT(*) AS files, CAST(SUM(size_bytes) AS BIGINT) AS size_bytes FROM entries
+     WHERE type = 'file' GROUP BY instance_id ORDER BY instance_id`,
+    [],
+  );
+  return rows.map((row) => ({
+    instanceId: text(row, 'instance_id'),
+    files: integer(row, 'files'),
+    sizeBytes: integer(row, 'size_bytes'),
+  }));
+}
+
+export const mutations = {
+  createEntry,
+  replaceContent,
+  restampContent,
+  removeEntry,
+  removeTree,
+  forgetDiscarded,
+  registerInstance,
+  heartbeat,
+  markStopped,
+  countFiles,
+};
+
+export type MutationName = keyof typeof mutations;
+export type MutationRequest<N extends MutationName> = Parameters<(typeof mutations)[N]>[1];
+export type MutationResult<N extends MutationName> = Awaited<ReturnType<(typeof mutations)[N]>>;

@@ -1,0 +1,132 @@
+/** Rows of the tables ⇄ the types of the domain. */
+import type { BackendType, Entry } from '../../core/entry.ts';
+import type { VirtualPath } from '../../core/virtual-path.ts';
+import type { DiscardedContent, InstanceRecord, NewEntry } from '../metadata-store.ts';
+import type { SqlRow, SqlValue } from './sql-database.ts';
+
+const ENTRY_COLUMN_NAMES = [
+  'id',
+  'parent_id',
+  'name',
+  'type',
+  'mode',
+  'owner',
+  'grp',
+  'uid',
+  'gid',
+  'mtime_ms',
+  'created_at_ms',
+  'version',
+  'instance_id',
+  'backend_type',
+  'content_id',
+  'size_bytes',
+  'checksum',
+  'content_type',
+  'storage_key',
+  'storage_stamp',
+] as const;
+
+export const ENTRY_COLUMNS = ENTRY_COLUMN_NAMES.join(', ');
+
+/** The entry columns of the table named `alias`. */
+export const entryColumnsOf = (alias: string): string =>
+  ENTRY_COLUMN_NAMES.map((name) => `${alias}.${name}`).join(', ');
+
+export const ENTRY_PLACEHOLDERS = ENTRY_COLUMN_NAMES.map((_, index) => `$${index + 1}`).join(', ');
+
+export function entryValues(entry: NewEntry, parentId: string): SqlValue[] {
+  const attributes: SqlValue[] = [
+    entry.id,
+    parentId,
+    entry.name,
+    entry.type,
+    entry.mode,
+    entry.owner,
+    entry.group,
+    entry.uid,
+    entry.gid,
+    entry.mtimeMs,
+    entry.createdAtMs,
+    1,
+    entry.instanceId,
+    entry.backendType,
+  ];
+  if (entry.type === 'directory') return [...attributes, null, null, null, null, null, null];
+  const { contentId, sizeBytes, checksum, contentType, storageKey, storageStamp } = entry;
+  return [...attributes, contentId, sizeBytes, checksum, contentType, storageKey, storageStamp];
+}
+
+export function toEntry(row: SqlRow): Entry {
+  const attributes = {
+    id: text(row, 'id'),
+    parentId: text(row, 'parent_id'),
+    name: text(row, 'name'),
+    mode: integer(row, 'mode'),
+    owner: text(row, 'owner'),
+    group: text(row, 'grp'),
+    uid: integer(row, 'uid'),
+    gid: integer(row, 'gid'),
+    mtimeMs: integer(row, 'mtime_ms'),
+    createdAtMs: integer(row, 'created_at_ms'),
+    version: integer(row, 'version'),
+    instanceId: text(row, 'instance_id'),
+    backendType: text(row, 'backend_type') as BackendType,
+  };
+  if (row.type === 'directory') return { type: 'directory', ...attributes };
+  return {
+    type: 'file',
+    ...attributes,
+    ...toContent(row),
+    contentType: optionalText(row, 'content_type'),
+  };
+}
+
+export function toDiscarded(row: SqlRow): DiscardedContent {
+  return {
+    seq: integer(row, 'seq'),
+    instanceId: text(row, 'instance_id'),
+    backendType: text(row, 'backend_type') as BackendType,
+    path: text(row, 'path') as VirtualPath,
+    ...toContent(row),
+  };
+}
+
+export function toInstance(row: SqlRow): InstanceRecord {
+  return {
+    id: text(row, 'id'),
+    endpoint: text(row, 'endpoint'),
+    bootId: text(row, 'boot_id'),
+    beat: integer(row, 'beat'),
+    lastSeenMs: integer(row, 'last_seen_ms'),
+    stopped: integer(row, 'stopped') !== 0,
+    version: text(row, 'version'),
+  };
+}
+
+function toContent(row: SqlRow) {
+  return {
+    contentId: text(row, 'content_id'),
+    sizeBytes: integer(row, 'size_bytes'),
+    checksum: text(row, 'checksum'),
+    storageKey: optionalText(row, 'storage_key'),
+    storageStamp: text(row, 'storage_stamp'),
+  };
+}
+
+export function text(row: SqlRow, column: string): string {
+  const value = row[column];
+  if (typeof value !== 'string') throw new TypeError(`Column ${column} holds no text.`);
+  return value;
+}
+
+export function integer(row: SqlRow, column: string): number {
+  const value = row[column];
+  if (typeof value !== 'number') throw new TypeError(`Column ${column} holds no number.`);
+  return value;
+}
+
+function optionalText(row: SqlRow, column: string): string | null {
+  const value = row[column];
+  return typeof value === 'string' ? value : null;
+}

@@ -1,0 +1,159 @@
+/** The namespace on a SQL database; what differs between databases is in the driver. */
+import { type Entry, ROOT_ID } from '../../core/entry.ts';
+import type { User } from '../../core/permissions.ts';
+import { pathOfNames } from '../../core/virtual-path.ts';
+import type {
+  CreateEntry,
+  CreateOutcome,
+  DiscardedContent,
+  InstanceFiles,
+  InstanceRecord,
+  LocatedContent,
+  MetadataStore,
+  RegisterInstance,
+  RemoveEntry,
+  RemoveOutcome,
+  RemoveTreeOutcome,
+  ReplaceContent,
+  ReplaceOutcome,
+} from '../metadata-store.ts';
+import { ENTRY_COLUMNS, entryColumnsOf, text, toDiscarded, toEntry, toInstance } from './rows.ts';
+import type { SqlDatabase } from './sql-database.ts';
+
+/** Contents located by one statement: a few fixed sizes keep the number of prepared statements small. */
+const LOCATE_SIZES = [1, 8, 64];
+
+export class SqlMetadataStore implements MetadataStore {
+  readonly #database: SqlDatabase;
+
+  constructor(database: SqlDatabase) {
+    this.#database = database;
+  }
+
+  async resolve(names: readonly string[]): Promise<readonly Entry[]> {
+    const size = RESOLVE_SIZES.find((candidate) => candidate >= names.length) ?? names.length;
+    const values = Array.from({ length: size }, (_, index) => names[index] ?? null);
+    return (await this.#database.read(resolveStatement(size), values)).map(toEntry);
+  }
+
+  createEntry(request: CreateEntry): Promise<CreateOutcome> {
+    return this.#database.mutate('createEntry', request);
+  }
+
+  replaceContent(request: ReplaceContent): Promise<ReplaceOutcome> {
+    return this.#database.mutate('replaceContent', request);
+  }
+
+  restampContent(contentId: string, storageStamp: string): Promise<void> {
+    return this.#database.mutate('restampContent', { contentId, storageStamp });
+  }
+
+  removeEntry(request: RemoveEntry): Promise<RemoveOutcome> {
+    return this.#database.mutate('removeEntry', request);
+  }
+
+  removeTree(directoryId: string, user: User): Promise<RemoveTreeOutcome> {
+    return this.#database.mutate('removeTree', { directoryId, user });
+  }
+
+  async listChildren(directoryId: string, after: string | undefined, limit: number): Promise<readonly Entry[]> {
+    // The root is its own child in the table; its name is the only empty one.
+    const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE parent_id = $1 AND name > $2 ORDER BY name LIMIT $3`;
+    return (await this.#database.read(sql, [directoryId, after ?? '', limit])).map(toEntry);
+  }
+
+  async locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]> {
+    const located: LocatedContent[] = [];
+    for (let at = 0; at < contentIds.length; ) {
+      const rest = contentIds.length - at;
+      const size = LOCATE_SIZES.find((candidate) => candidate >= rest) ?? Math.max(...LOCATE_SIZES);
+      located.push(...(await this.#locateSome(contentIds.slice(at, at + size), size)));
+      at += size;
+    }
+    return located;
+  }
+
+  async #locateSome(contentIds: readonly string[], size: number): Promise<LocatedContent[]> {
+    const values = Array.from({ length: size }, (_, index) => contentIds[index] ?? '');
+    const names = new Map<string, string[]>();
+    for (const row of await this.#database.read(locateStatement(size), values)) {
+      const contentId = text(row, 'content_id');
+      const known = names.get(contentId);
+      if (known) known.push(text(row, 'name'));
+      else names.set(contentId, [text(row, 'name')]);
+    }
+    return [...names].map(([contentId, path]) => ({ contentId, path: pathOfNames(path) }));
+  }
+
+  async listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]> {
+    const sql = 'SELECT * FROM discarded WHERE instance_id = $1 ORDER BY seq LIMIT $2';
+    return (await this.#database.read(sql, [instanceId, limit])).map(toDiscarded);
+  }
+
+  forgetDiscarded(seqs: readonly number[]): Promise<void> {
+    return this.#database.mutate('forgetDiscarded', seqs);
+  }
+
+  async findInstance(id: string): Promise<InstanceRecord | undefined> {
+    return (await this.#database.read('SELECT * FROM instances WHERE id = $1', [id])).map(toInstance)[0];
+  }
+
+  async listInstances(): Promise<readonly InstanceRecord[]> {
+    return (await this.#database.read('SELECT * FROM instances ORDER BY id', [])).map(toInstance);
+  }
+
+  registerInstance(request: RegisterInstance): Promise<boolean> {
+    return this.#database.mutate('registerInstance', request);
+  }
+
+  heartbeat(id: string, bootId: string, nowMs: number): Promise<boolean> {
+    return this.#database.mutate('heartbeat', { id, bootId, nowMs });
+  }
+
+  markStopped(id: string, bootId: string): Promise<void> {
+    return this.#database.mutate('markStopped', { id, bootId });
+  }
+
+  countFiles(): Promise<readonly InstanceFiles[]> {
+    return this.#database.mutate('countFiles', undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#database[Symbol.asyncDispose]();
+  }
+}
+
+/** Names in one statement: a few fixed sizes keep clients from filling the memory with prepared statements. */
+const RESOLVE_SIZES = [0, 1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+const resolveStatements = new Map<number, string>();
+
+/** A statement for a path of up to `size` names: it walks down from the root and stops where a name is missing or null. */
+function resolveStatement(size: number): string {
+  const known = resolveStatements.get(size);
+  if (known !== undefined) return known;
+  const steps = Array.from({ length: size }, (_, index) => `(${index + 1}, $${index + 1})`).join(', ');
+  // CROSS JOIN keeps SQLite to this order; for long paths it would go through all children of a directory instead.
+  const sql =
+    size === 0
+      ? `SELECT ${ENTRY_COLUMNS} FROM entries WHERE id = '${ROOT_ID}'`
+      : `WITH RECURSIVE step (depth, name) AS (VALUES ${steps}),
+         walk AS (
+           SELECT 0 AS depth, ${entryColumnsOf('e')} FROM entries AS e WHERE e.id = '${ROOT_ID}'
+           UNION ALL
+           SELECT step.depth, ${entryColumnsOf('e')} FROM walk CROSS JOIN step CROSS JOIN entries AS e
+           WHERE step.depth = walk.depth + 1 AND e.parent_id = walk.id AND e.name = step.name
+         ) SELECT * FROM walk ORDER BY depth`;
+  resolveStatements.set(size, sql);
+  return sql;
+}
+
+/** Names of the entries with these contents and of all above them, each from the top down. */
+function locateStatement(size: number): string {
+  const list = Array.from({ length: size }, (_, index) => `$${index + 1}`).join(', ');
+  return `WITH RECURSIVE up (content_id, id, parent_id, name, height) AS (
+            SELECT content_id, id, parent_id, name, 0 FROM entries WHERE content_id IN (${list})
+            UNION ALL
+            SELECT up.content_id, e.id, e.parent_id, e.name, up.height + 1
+            FROM up JOIN entries AS e ON e.id = up.parent_id WHERE up.id <> '${ROOT_ID}'
+          ) SELECT content_id, name FROM up WHERE id <> '${ROOT_ID}' ORDER BY content_id, height DESC`;
+}
