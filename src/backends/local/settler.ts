@@ -105,7 +105,8 @@ export class Settler {
     for (const placement of blocked) await this.#finishPlacement(placement, [], true);
     if (allKnown) await this.#dropUnwanted(wanted, located);
     await this.#makeDurable(discarded);
-    return this.#staged.size > 0 || !allKnown;
+    this.#removalsPending ||= !allKnown;
+    return this.#staged.size > 0 || this.#removalsPending;
   }
 
   /** @returns what could not be placed yet because something was in the way */

@@ -1,0 +1,233 @@
+/** The local backend against the contract, and what only a disk can do. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { backendContract, chunksOf, nextContentId, put, read, TestLedger, testPath } from '../backend.contract.ts';
+import { type LocalBackend, openLocalBackend } from './local-backend.ts';
+
+class OpenedLocal implements AsyncDisposable {
+  readonly root: string;
+  readonly ledger: TestLedger;
+  readonly lostAndFound: string[] = [];
+  readonly failures: unknown[] = [];
+  backend: LocalBackend;
+
+  private constructor(root: string, ledger: TestLedger) {
+    this.root = root;
+    this.ledger = ledger;
+    this.backend = undefined as never;
+  }
+
+  static async open(ledger = new TestLedger()): Promise<OpenedLocal> {
+    const opened = new OpenedLocal(await mkdtemp(join(tmpdir(), 'callfs-local-')), ledger);
+    await opened.start();
+    return opened;
+  }
+
+  async start(instanceId = 'instance'): Promise<void> {
+    this.backend = await openLocalBackend({
+      root: this.root,
+      instanceId,
+      ledger: this.ledger,
+      durable: true,
+      onLostAndFound: (_from, to) => this.lostAndFound.push(to),
+      onFailure: (error) => this.failures.push(error),
+    });
+  }
+
+  async restart(): Promise<void> {
+    await this.backend[Symbol.asyncDispose]();
+    await this.start();
+  }
+
+  /** Every file below the root but CallFS's own. */
+  files(): string[] {
+    return readdirSync(this.root, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(this.root.length + 1))
+      .filter((name) => !name.startsWith('.callfs/'))
+      .sort();
+  }
+
+  staged(): string[] {
+    return readdirSync(join(this.root, '.callfs/staging'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.backend[Symbol.asyncDispose]();
+    await rm(this.root, { recursive: true });
+  }
+}
+
+backendContract('local', () => OpenedLocal.open());
+
+test('at rest a file lies under its own name and staging is empty', async () => {
+  await using opened = await OpenedLocal.open();
+  await put(opened, testPath('docs', 'Jahresübersicht #1 [x].txt'), 'text');
+  await opened.backend.settled();
+  assert.deepEqual(opened.files(), ['docs/Jahresübersicht #1 [x].txt']);
+  assert.equal(readFileSync(join(opened.root, 'docs/Jahresübersicht #1 [x].txt'), 'utf8'), 'text');
+  assert.deepEqual(opened.staged(), []);
+});
+
+test('directories that removals leave empty go away, others stay', async () => {
+  await using opened = await OpenedLocal.open();
+  await put(opened, testPath('a', 'b', 'c', 'deep'), '1');
+  await put(opened, testPath('a', 'near'), '2');
+  await opened.backend.settled();
+  opened.ledger.drop(testPath('a', 'b', 'c', 'deep'));
+  await opened.backend.settled();
+  assert.deepEqual(opened.files(), ['a/near']);
+  assert(!existsSync(join(opened.root, 'a/b')));
+});
+
+test('a path whose file would have a longer name than the disk takes is kept and removed all the same', async () => {
+  await using opened = await OpenedLocal.open();
+  const path = testPath(...Array.from({ length: 16 }, (_, index) => `${index}`.padEnd(255, 'x')));
+  await put(opened, path, 'far down');
+  await opened.backend.settled();
+  assert.equal(await read(opened, path), 'far down');
+  assert.equal(readdirSync(join(opened.root, '.callfs/long-names')).length, 1);
+  opened.ledger.drop(path);
+  await opened.backend.settled();
+  assert.deepEqual(readdirSync(join(opened.root, '.callfs/long-names')), []);
+});
+
+test('an unknown file in the way goes to lost+found, not away', async () => {
+  await using opened = await OpenedLocal.open();
+  await writeFile(join(opened.root, 'taken'), 'not from CallFS');
+  await writeFile(join(opened.root, 'parent'), 'a file where a directory is needed');
+  await mkdir(join(opened.root, 'folder/inside'), { recursive: true });
+  await writeFile(join(opened.root, 'folder/inside/file'), 'a directory where a file is needed');
+  for (const path of [testPath('taken'), testPath('parent', 'child'), testPath('folder')]) {
+    await put(opened, path, `new ${path}`);
+    await opened.backend.settled();
+    assert.equal(await read(opened, path), `new ${path}`);
+  }
+  assert.deepEqual(opened.files(), ['folder', 'parent/child', 'taken']);
+  const kept = opened.lostAndFound.map((file) => (statSync(file).isFile() ? readFileSync(file, 'utf8') : 'folder'));
+  assert.deepEqual(kept, ['not from CallFS', 'a file where a directory is needed', 'folder']);
+  assert.deepEqual(opened.failures, []);
+});
+
+test('a known old version in the way is replaced, however many versions were never settled', async () => {
+  await using opened = await OpenedLocal.open();
+  const path = testPath('versions');
+  await put(opened, path, 'settled');
+  await opened.backend.settled();
+  for (const text of ['second', 'third', 'fourth']) await put(opened, path, text);
+  await opened.backend.settled();
+  assert.equal(readFileSync(join(opened.root, 'versions'), 'utf8'), 'fourth');
+  assert.deepEqual(opened.lostAndFound, []);
+});
+
+test('a file becomes a directory and a directory a file, in whatever order the disk is brought there', async () => {
+  await using opened = await OpenedLocal.open();
+  await put(opened, testPath('x'), 'file');
+  await put(opened, testPath('y', 'child'), 'child');
+  await opened.backend.settled();
+  opened.ledger.drop(testPath('x'));
+  opened.ledger.drop(testPath('y', 'child'));
+  await put(opened, testPath('x', 'child'), 'below');
+  await put(opened, testPath('y'), 'flat');
+  await opened.backend.settled();
+  assert.deepEqual(opened.files(), ['x/child', 'y']);
+  assert.deepEqual(opened.lostAndFound, []);
+});
+
+test('a start finishes what a crash left: committed content is placed, the rest removed', async () => {
+  await using opened = await OpenedLocal.open();
+  const committed = await opened.backend.stage(nextContentId(), chunksOf('committed'), { maxBytes: undefined });
+  await opened.backend.stage(nextContentId(), chunksOf('never committed'), { maxBytes: undefined });
+  const removed = await put(opened, testPath('removed'), 'removed');
+  await opened.backend.settled();
+  // As if the process had died right after these commits.
+  opened.ledger.point(testPath('committed'), committed.content);
+  opened.ledger.drop(testPath('removed'));
+  await opened.restart();
+  assert.deepEqual(opened.files(), ['committed']);
+  assert.deepEqual(opened.staged(), []);
+  assert.deepEqual(opened.ledger.discarded, []);
+  assert.notEqual(await opened.backend.probe(removed.content, testPath('removed')), 'intact');
+});
+
+test('a file edited in place, replaced or removed outside is noticed', async () => {
+  await using opened = await OpenedLocal.open();
+  const path = testPath('edited');
+  const { content } = await put(opened, path, 'original');
+  await opened.backend.settled();
+  const file = join(opened.root, 'edited');
+  await writeFile(file, 'changed!');
+  assert.equal(await opened.backend.probe(content, path), 'changed');
+  const observed = await opened.backend.observe(path, 'observed');
+  assert.equal(observed?.content.sizeBytes, 8);
+  assert.notEqual(observed?.content.checksum, content.checksum);
+  await rm(file);
+  assert.equal(await opened.backend.probe(content, path), 'missing');
+  assert.equal(await opened.backend.observe(path, 'observed'), undefined);
+});
+
+test('a copy with the same bytes is observed with the same checksum', async () => {
+  await using opened = await OpenedLocal.open();
+  const path = testPath('restored');
+  const { content } = await put(opened, path, 'precious');
+  await opened.backend.settled();
+  const file = join(opened.root, 'restored');
+  await copyFile(file, `${file}.copy`);
+  await rename(`${file}.copy`, file);
+  assert.equal(await opened.backend.probe(content, path), 'changed');
+  assert.equal((await opened.backend.observe(path, 'observed'))?.content.checksum, content.checksum);
+});
+
+test('a symbolic link is never followed', async () => {
+  await using opened = await OpenedLocal.open();
+  const path = testPath('link');
+  const { content } = await put(opened, path, 'mine');
+  await opened.backend.settled();
+  const outside = join(opened.root, '.callfs/outside');
+  await rename(join(opened.root, 'link'), outside);
+  await symlink(outside, join(opened.root, 'link'));
+  assert.notEqual((await opened.backend.open(content, path)).kind, 'intact');
+});
+
+test('a failed upload leaves no file behind', async () => {
+  await using opened = await OpenedLocal.open();
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('half');
+    throw new Error('the client left');
+  }
+  await assert.rejects(opened.backend.stage('broken', broken(), { maxBytes: undefined }));
+  await assert.rejects(opened.backend.stage('large', chunksOf('too much'), { maxBytes: 3 }));
+  assert.deepEqual(opened.staged(), []);
+});
+
+test('a root that is in use or belongs to another instance is refused in one line', async () => {
+  await using opened = await OpenedLocal.open();
+  const open = (instanceId: string) =>
+    openLocalBackend({
+      root: opened.root,
+      instanceId,
+      ledger: opened.ledger,
+      durable: true,
+      onLostAndFound: () => {},
+      onFailure: () => {},
+    });
+  await assert.rejects(open('instance'), /is in use by another running instance/);
+  await opened.backend[Symbol.asyncDispose]();
+  await assert.rejects(open('another'), /belongs to instance instance, this is another/);
+  await opened.start();
+});
+
+test('more removals than one round takes are all done', async () => {
+  await using opened = await OpenedLocal.open();
+  for (let number = 0; number < 1100; number++) await put(opened, testPath('many', `${number}`), 'x');
+  await opened.backend.settled();
+  assert.equal(opened.files().length, 1100);
+  for (let number = 0; number < 1100; number++) opened.ledger.drop(testPath('many', `${number}`));
+  await opened.backend.settled();
+  assert.deepEqual(opened.files(), []);
+  assert.deepEqual(opened.ledger.discarded, []);
+});

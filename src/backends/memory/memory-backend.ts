@@ -1,0 +1,130 @@
+/** Bytes in this process's memory: for tests and for a cluster in one process. Passes the backend contract. */
+import { crc32 } from 'node:zlib';
+import type { Content } from '../../core/entry.ts';
+import { CallFSError } from '../../core/errors.ts';
+import type { VirtualPath } from '../../core/virtual-path.ts';
+import type {
+  Backend,
+  ByteSink,
+  ContentLedger,
+  ContentReader,
+  FoundContent,
+  ObservedContent,
+  StagedContent,
+  StageOptions,
+} from '../backend.ts';
+
+export interface MemoryBackendOptions {
+  readonly instanceId: string;
+  readonly ledger: ContentLedger;
+}
+
+const REMOVALS_AT_ONCE = 1000;
+
+export class MemoryBackend implements Backend {
+  readonly type = 'localfs';
+  readonly #options: MemoryBackendOptions;
+  readonly #bytes = new Map<string, Uint8Array>();
+  readonly #unknown = new Set<string>();
+  #settling: Promise<void> = Promise.resolve();
+
+  constructor(options: MemoryBackendOptions) {
+    this.#options = options;
+  }
+
+  async check(): Promise<void> {}
+
+  async assertRoom(): Promise<void> {}
+
+  async stage(contentId: string, bytes: AsyncIterable<Uint8Array>, { maxBytes }: StageOptions): Promise<StagedContent> {
+    const chunks: Uint8Array[] = [];
+    let sizeBytes = 0;
+    let crc = 0;
+    for await (const chunk of bytes) {
+      chunks.push(Uint8Array.from(chunk));
+      sizeBytes += chunk.length;
+      crc = crc32(chunk, crc);
+      if (maxBytes !== undefined && sizeBytes > maxBytes) {
+        throw new CallFSError('PAYLOAD_TOO_LARGE', `This server takes at most ${maxBytes} bytes in one file.`);
+      }
+    }
+    const whole = Buffer.concat(chunks);
+    this.#bytes.set(contentId, whole);
+    const checksum = crc.toString(16).padStart(8, '0');
+    const content = { contentId, sizeBytes, checksum, storageKey: null, storageStamp: contentId };
+    return { content, mtimeMs: Date.now(), open: async () => new MemoryReader(whole) };
+  }
+
+  committed(): void {}
+
+  async discard({ content }: StagedContent): Promise<void> {
+    this.#bytes.delete(content.contentId);
+  }
+
+  reconcile({ content }: StagedContent): void {
+    this.#unknown.add(content.contentId);
+    this.removalsPending();
+  }
+
+  removalsPending(): void {
+    // A ledger that fails now is asked again at the next occasion.
+    this.#settling = this.#settling.then(() => this.#settle()).catch(() => {});
+  }
+
+  settled(): Promise<void> {
+    this.removalsPending();
+    return this.#settling;
+  }
+
+  async open(content: Content): Promise<FoundContent> {
+    const bytes = this.#bytes.get(content.contentId);
+    return bytes ? { kind: 'intact', reader: new MemoryReader(bytes) } : { kind: 'missing' };
+  }
+
+  async probe(content: Content): Promise<FoundContent['kind']> {
+    return this.#bytes.has(content.contentId) ? 'intact' : 'missing';
+  }
+
+  /** Nobody can change these bytes from outside. */
+  async observe(_path: VirtualPath, _contentId: string): Promise<ObservedContent | undefined> {
+    return undefined;
+  }
+
+  async #settle(): Promise<void> {
+    const { ledger, instanceId } = this.#options;
+    const unknown = [...this.#unknown];
+    const known = new Set((await ledger.locateContents(unknown)).map(({ contentId }) => contentId));
+    for (const contentId of unknown) {
+      this.#unknown.delete(contentId);
+      if (!known.has(contentId)) this.#bytes.delete(contentId);
+    }
+    for (;;) {
+      const discarded = await ledger.listDiscarded(instanceId, REMOVALS_AT_ONCE);
+      if (discarded.length === 0) return;
+      for (const { contentId } of discarded) this.#bytes.delete(contentId);
+      await ledger.forgetDiscarded(discarded.map(({ seq }) => seq));
+    }
+  }
+}
+
+class MemoryReader implements ContentReader {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get sizeBytes(): number {
+    return this.#bytes.length;
+  }
+
+  async readAll(): Promise<Uint8Array> {
+    return this.#bytes;
+  }
+
+  copyTo(sink: ByteSink, start: number, end: number): Promise<void> {
+    return sink.write(this.#bytes.subarray(start, end));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}

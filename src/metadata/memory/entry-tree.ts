@@ -1,0 +1,100 @@
+/**
+ * The entries in memory, found by id, by parent and name, and by content: keeps the three in step.
+ * Knows nothing about who may change what.
+ */
+import { type DirectoryEntry, type Entry, type FileEntry, ROOT_ID, ROOT_MODE } from '../../core/entry.ts';
+import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import { compareBytes } from './byte-order.ts';
+
+const ROOT: DirectoryEntry = {
+  type: 'directory',
+  id: ROOT_ID,
+  parentId: ROOT_ID,
+  name: '',
+  mode: ROOT_MODE,
+  owner: 'root',
+  group: 'root',
+  uid: 0,
+  gid: 0,
+  mtimeMs: 0,
+  createdAtMs: 0,
+  version: 1,
+  instanceId: '',
+  backendType: 'localfs',
+};
+
+export class EntryTree {
+  readonly root = ROOT;
+  readonly #byId = new Map<string, Entry>([[ROOT_ID, ROOT]]);
+  readonly #byContent = new Map<string, FileEntry>();
+  /** The children of every directory by name; a directory has a map here even when it is empty. */
+  readonly #children = new Map<string, Map<string, Entry>>([[ROOT_ID, new Map()]]);
+
+  find(id: string): Entry | undefined {
+    return this.#byId.get(id);
+  }
+
+  findFile(id: string): FileEntry | undefined {
+    const entry = this.#byId.get(id);
+    return entry?.type === 'file' ? entry : undefined;
+  }
+
+  findByContent(contentId: string): FileEntry | undefined {
+    return this.#byContent.get(contentId);
+  }
+
+  findChild(parentId: string, name: string): Entry | undefined {
+    return this.#children.get(parentId)?.get(name);
+  }
+
+  isDirectory(id: string): boolean {
+    return this.#children.has(id);
+  }
+
+  hasChildren(id: string): boolean {
+    return (this.#children.get(id)?.size ?? 0) > 0;
+  }
+
+  files(): IteratorObject<FileEntry> {
+    return this.#byContent.values();
+  }
+
+  /** Children whose names are greater than `after`, in byte order. */
+  childrenOf(id: string, after = ''): Entry[] {
+    const children = this.#children.get(id)?.values() ?? [];
+    return [...children]
+      .filter((child) => compareBytes(child.name, after) > 0)
+      .sort((left, right) => compareBytes(left.name, right.name));
+  }
+
+  /** An entry with everything below it, each after its parent. */
+  subtreeOf(top: Entry): readonly Entry[] {
+    const subtree = [top];
+    for (const entry of subtree) subtree.push(...this.childrenOf(entry.id));
+    return subtree;
+  }
+
+  /** Adds an entry, or puts a newer version in the place of the one with its id. */
+  put(entry: Entry): void {
+    const previous = this.findFile(entry.id);
+    if (previous) this.#byContent.delete(previous.contentId);
+    this.#byId.set(entry.id, entry);
+    this.#children.get(entry.parentId)?.set(entry.name, entry);
+    if (entry.type === 'file') this.#byContent.set(entry.contentId, entry);
+    else if (!this.#children.has(entry.id)) this.#children.set(entry.id, new Map());
+  }
+
+  delete(entry: Entry): void {
+    this.#byId.delete(entry.id);
+    this.#children.delete(entry.id);
+    this.#children.get(entry.parentId)?.delete(entry.name);
+    if (entry.type === 'file') this.#byContent.delete(entry.contentId);
+  }
+
+  pathOf(entry: Entry): VirtualPath {
+    const names: string[] = [];
+    for (let at: Entry | undefined = entry; at && at.id !== ROOT_ID; at = this.find(at.parentId))
+      names.unshift(at.name);
+    return pathOfNames(names);
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Real instances for tests: processes of `bin/callfs` on one SQLite file, each with its own data folder, on
+ * loopback ports that the system chooses. Disposing stops them and removes every file.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { waitFor } from './wait-for.ts';
+
+const CALLFS = fileURLToPath(new URL('../../bin/callfs', import.meta.url));
+
+export const ALICE_KEY = 'alice-0f8b6d1c2e3a49587766';
+export const BOB_KEY = 'bob-9c1d2e3f4a5b60718293aa';
+export const ADMIN_KEY = 'admin-77665544332211ffeedd';
+const INTERNAL_SECRET = 'internal-5a4b3c2d1e0f9988';
+
+export interface LogLine {
+  readonly [field: string]: unknown;
+}
+
+export class TestInstance implements AsyncDisposable {
+  readonly id: string;
+  readonly dataRoot: string;
+  readonly configFile: string;
+  /** Base URL; a new one after each start. */
+  url = '';
+  /** Every line logged since the instance was first started. */
+  readonly log: LogLine[] = [];
+  stderr = '';
+  #process: ChildProcess | undefined;
+
+  constructor(id: string, folder: string, config: object) {
+    this.id = id;
+    this.dataRoot = join(folder, `data-${id}`);
+    this.configFile = join(folder, `${id}.json`);
+    writeFileSync(this.configFile, JSON.stringify(config));
+  }
+
+  get pid(): number {
+    assert(this.#process?.pid, `${this.id} is not running`);
+    return this.#process.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Resolves when the instance answers; rejects with its complaint when it ends instead. */
+  async start(env: NodeJS.ProcessEnv = {}): Promise<void> {
+    const child = spawn(CALLFS, ['server', '--config', this.configFile], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    this.#process = child;
+    this.url = '';
+    this.stderr = '';
+    child.stderr.on('data', (text) => {
+      this.stderr += text;
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));
+    await waitFor(`${this.id} to answer`, () => {
+      if (!this.isRunning) throw new Error(this.stderr.trim() || `${this.id} ended without a word`);
+      return this.url !== '';
+    });
+  }
+
+  #onLine(line: string): void {
+    const entry = JSON.parse(line) as LogLine;
+    this.log.push(entry);
+    if (entry.msg === 'instance is running') this.url = String(entry.url);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** SIGKILL: nothing gets a chance to clean up. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** SIGTERM; resolves to the exit code. */
+  async stop(): Promise<number | null> {
+    return this.#end('SIGTERM');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#process;
+    if (!child || !this.isRunning) return child?.exitCode ?? null;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+    return child.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isRunning) this.signal('SIGCONT');
+    await this.kill();
+  }
+}
+
+export interface ClusterOptions {
+  readonly instances?: number;
+  /** Merged, section by section, over each instance's configuration. */
+  readonly config?: Readonly<Record<string, object>>;
+}
+
+export class TestCluster implements AsyncDisposable {
+  readonly folder: string;
+  readonly instances: readonly TestInstance[];
+
+  constructor(folder: string, instances: readonly TestInstance[]) {
+    this.folder = folder;
+    this.instances = instances;
+  }
+
+  /** The instance at a position, counted from 0 and wrapping around. */
+  at(position: number): TestInstance {
+    const instance = this.instances[position % this.instances.length];
+    assert(instance);
+    return instance;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.instances.map((instance) => instance[Symbol.asyncDispose]()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Instances `callfs-1`, `callfs-2`, … that know each other through the store. */
+export async function startCluster({ instances: count = 3, config = {} }: ClusterOptions = {}): Promise<TestCluster> {
+  const folder = mkdtempSync(join(tmpdir(), 'callfs-test-'));
+  const instances = Array.from({ length: count }, (_, index) => {
+    const id = `callfs-${index + 1}`;
+    return new TestInstance(id, folder, mergeSections(defaultConfig(id, folder), config));
+  });
+  const cluster = new TestCluster(folder, instances);
+  try {
+    await Promise.all(instances.map((instance) => instance.start()));
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]();
+    throw error;
+  }
+  return cluster;
+}
+
+export function defaultConfig(id: string, folder: string): Record<string, object> {
+  return {
+    server: { listen_addr: '127.0.0.1:0' },
+    auth: {
+      api_key_users: { alice: ALICE_KEY, bob: BOB_KEY, admin: ADMIN_KEY },
+      users: { alice: { groups: ['staff'] }, bob: { groups: ['staff'] }, admin: { admin: true } },
+      internal_proxy_secret: INTERNAL_SECRET,
+    },
+    instance_discovery: { instance_id: id },
+    backend: { localfs_root_path: join(folder, `data-${id}`) },
+    metadata_store: { sqlite_path: join(folder, 'callfs.sqlite3') },
+  };
+}
+
+export function mergeSections(
+  base: Readonly<Record<string, object>>,
+  over: Readonly<Record<string, object>>,
+): Record<string, object> {
+  const merged: Record<string, object> = { ...base };
+  for (const [section, values] of Object.entries(over)) merged[section] = { ...merged[section], ...values };
+  return merged;
+}
