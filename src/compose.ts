@@ -12,6 +12,7 @@ import { Forwarder, type ForwardObserver } from './cluster/forward.ts';
 import { Membership } from './cluster/membership.ts';
 import { PeerDirectory } from './cluster/peer-directory.ts';
 import { PeerSigner } from './cluster/peer-signature.ts';
+import { processIdentity } from './cluster/process-identity.ts';
 import type { Config } from './config/config.ts';
 import { parseListenAddress } from './config/listen-address.ts';
 import type { BackendType } from './core/entry.ts';
@@ -51,7 +52,10 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   const rawStore = started.use(await openStore(config));
   const metrics = createMetrics({ instanceFiles: cachedCounts(rawStore), peers: () => peers.states() });
   const store = timed(rawStore, (operation, seconds) => metrics.metadataDuration.observe({ operation }, seconds));
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
   let endpoint = config.server.external_url;
+  // Before anything of the id is touched: another process may carry it.
+  const membership = started.use(await joinCluster(config, { store, bootId, endpoint: () => endpoint, log, fail }));
   const peers = new PeerDirectory(
     peerOptions(config, { log, store, ownEndpoint: () => endpoint, ca: await readCa(config) }),
   );
@@ -71,12 +75,9 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
     idleTimeoutMs: config.server.idle_timeout,
     secure: false,
   };
-  const app = buildApp(services);
-  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
-  // The port is taken first, so that the address which the others will read is known; it answers from `listen` on.
-  const url = await listen(app, config.server.listen_addr, started);
+  const url = await listen(buildApp(services), config.server.listen_addr, started);
   endpoint ||= url;
-  await joinCluster({ config, store, bootId, endpoint, log, started, fail });
+  await membership.announce();
   if (config.metrics.listen_addr) await listen(buildMetricsApp(services), config.metrics.listen_addr, started);
   log.info({ url, endpoint, version: VERSION }, 'instance is running');
   const running = started.move();
@@ -180,29 +181,23 @@ function observeForwards(metrics: Metrics): ForwardObserver {
   };
 }
 
-interface JoinParts {
-  readonly config: Config;
-  readonly store: MetadataStore;
+interface JoinParts extends Pick<BackendParts, 'store' | 'log'> {
   readonly bootId: string;
-  readonly endpoint: string;
-  readonly log: Logger;
-  readonly started: AsyncDisposableStack;
+  readonly endpoint: () => string;
   readonly fail: (error: Error) => void;
 }
 
-async function joinCluster({ config, store, bootId, endpoint, log, started, fail }: JoinParts): Promise<void> {
+function joinCluster(config: Config, { fail, log, ...parts }: JoinParts): Promise<Membership> {
   const instanceId = config.instance_discovery.instance_id;
-  const membership = await Membership.join({
-    store,
+  return Membership.join({
+    ...parts,
     instanceId,
-    bootId,
     version: VERSION,
-    endpoint,
+    process: processIdentity(),
     clock,
     onReplaced: () => fail(new Error(`Another process has taken the instance id ${instanceId} over.`)),
     onFailure: (error) => log.error({ err: error }, 'the heartbeat did not reach the metadata store'),
   });
-  started.use(membership);
 }
 
 /** Accepts connections until disposed, then lets those that are busy finish. */

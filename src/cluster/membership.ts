@@ -4,13 +4,16 @@
  */
 import type { Clock } from '../core/runtime.ts';
 import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import type { ProcessIdentity } from './process-identity.ts';
 
 export interface MembershipOptions {
   readonly store: MetadataStore;
   readonly instanceId: string;
   readonly bootId: string;
   readonly version: string;
-  readonly endpoint: string;
+  readonly process: ProcessIdentity;
+  /** Base URL for clients and peers; empty as long as it is not known. */
+  readonly endpoint: () => string;
   readonly clock: Clock;
   /** Another process has taken the id over: this one must stop. */
   readonly onReplaced: () => void;
@@ -21,6 +24,8 @@ export interface MembershipOptions {
 const HEARTBEAT_EVERY_MS = 1000;
 /** A process whose heartbeat does not move for so long is dead. */
 const DEAD_AFTER_MS = 3 * HEARTBEAT_EVERY_MS;
+/** One unheard of for so long is not even watched: only a clock far off could make a live one look so old. */
+const SURELY_DEAD_AFTER_MS = 20 * DEAD_AFTER_MS;
 const LOOK_EVERY_MS = 100;
 
 export class Membership implements AsyncDisposable {
@@ -30,27 +35,34 @@ export class Membership implements AsyncDisposable {
 
   private constructor(options: MembershipOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#beat(), HEARTBEAT_EVERY_MS);
+    this.#timer = setInterval(() => this.#startBeat(), HEARTBEAT_EVERY_MS);
     this.#timer.unref();
   }
 
   /** @throws Error with one line for the operator when a live process has the id */
   static async join(options: MembershipOptions): Promise<Membership> {
-    const { store, instanceId, clock } = options;
+    const { store, instanceId, bootId, version, process, clock } = options;
     const previous = await store.findInstance(instanceId);
-    if (previous && !previous.stopped && (await isBeating(options, previous))) throw alreadyRunning(previous);
-    const { bootId, version, endpoint } = options;
-    const replaces = previous && ((await store.findInstance(instanceId)) ?? previous);
+    if (previous && (await isAlive(options, previous))) throw alreadyRunning(previous);
+    // Read again: only the record that was judged may be replaced, and its beat may be one that was under way.
+    const replaces = await store.findInstance(instanceId);
     if (replaces && replaces.bootId !== previous?.bootId) throw alreadyRunning(replaces);
-    const request = { id: instanceId, endpoint, bootId, version, nowMs: clock.now(), replaces };
+    const endpoint = options.endpoint();
+    const request = { id: instanceId, endpoint, bootId, version, process: process.own, nowMs: clock.now(), replaces };
     if (!(await store.registerInstance(request))) throw alreadyRunning({ id: instanceId, endpoint });
     return new Membership(options);
   }
 
-  #beat(): void {
-    const { store, instanceId, bootId, clock, onReplaced, onFailure } = this.#options;
+  /** Tells the others the address that is known now. */
+  async announce(): Promise<void> {
+    this.#startBeat();
+    await this.#beating;
+  }
+
+  #startBeat(): void {
+    const { store, instanceId: id, bootId, endpoint, clock, onReplaced, onFailure } = this.#options;
     this.#beating = store
-      .heartbeat(instanceId, bootId, clock.now())
+      .heartbeat({ id, bootId, endpoint: endpoint(), nowMs: clock.now() })
       .then((alive) => (alive ? undefined : onReplaced()))
       .catch(onFailure);
   }
@@ -63,10 +75,13 @@ export class Membership implements AsyncDisposable {
   }
 }
 
+async function isAlive(options: MembershipOptions, seen: InstanceRecord): Promise<boolean> {
+  if (seen.stopped || options.clock.now() - seen.lastSeenMs > SURELY_DEAD_AFTER_MS) return false;
+  return options.process.isRunning(seen.process) ?? (await isBeating(options, seen));
+}
+
 /** Watches whether the heartbeat moves; no clock of another host is trusted. */
-async function isBeating({ store, instanceId, clock }: MembershipOptions, seen: InstanceRecord): Promise<boolean> {
-  // Only a clock far off could make a live process look this old, and then registering fails or fences one of the two.
-  if (clock.now() - seen.lastSeenMs > 20 * DEAD_AFTER_MS) return false;
+async function isBeating({ store, instanceId }: MembershipOptions, seen: InstanceRecord): Promise<boolean> {
   for (const start = performance.now(); performance.now() - start < DEAD_AFTER_MS; ) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     const now = await store.findInstance(instanceId);
@@ -76,8 +91,9 @@ async function isBeating({ store, instanceId, clock }: MembershipOptions, seen: 
 }
 
 function alreadyRunning({ id, endpoint }: Pick<InstanceRecord, 'id' | 'endpoint'>): Error {
+  const where = endpoint === '' ? '' : ` (${endpoint})`;
   return new Error(
-    `instance_discovery.instance_id: ${id} is carried by another running instance (${endpoint}); ` +
+    `instance_discovery.instance_id: ${id} is carried by another running instance${where}; ` +
       'give this one an id of its own or stop the other.',
   );
 }

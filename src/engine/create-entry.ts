@@ -104,7 +104,5 @@ function createdOf(
 }
 
 function conflict(context: EngineContext, path: VirtualPath, existing: Entry, wanted: EntryType): EntryConflict {
-  // The root belongs to nobody; every instance has made it.
-  const elsewhere = existing.instanceId !== context.instanceId && existing.instanceId !== '';
-  return new EntryConflict(path, existing, wanted, elsewhere);
+  return new EntryConflict(path, existing, wanted, existing.instanceId !== context.instanceId);
 }

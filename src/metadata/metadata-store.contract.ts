@@ -1043,12 +1043,16 @@ function discarding(open: Open): void {
   });
 }
 
+/** Of the instance that the samples register. */
+const BEAT = { id: 'instance-1', bootId: 'boot-1', endpoint: 'https://one.example:8443' };
+
 function instances(open: Open, openShared: OpenShared): void {
   const registration = (given: Partial<RegisterInstance> = {}): RegisterInstance => ({
     id: 'instance-1',
     endpoint: 'https://one.example:8443',
     bootId: 'boot-1',
     version: '1.0.0',
+    process: 'process-1',
     nowMs: 1_767_225_600_000,
     replaces: undefined,
     ...given,
@@ -1069,6 +1073,7 @@ function instances(open: Open, openShared: OpenShared): void {
       lastSeenMs: 1_767_225_600_000,
       stopped: false,
       version: '1.0.0',
+      process: 'process-1',
     });
     assert.deepEqual(await store.listInstances(), [record]);
   });
@@ -1096,7 +1101,7 @@ function instances(open: Open, openShared: OpenShared): void {
     await store.registerInstance(registration());
     const seen = await store.findInstance('instance-1');
     assert.ok(seen);
-    assert.equal(await store.heartbeat('instance-1', 'boot-1', seen.lastSeenMs + 10), true);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: seen.lastSeenMs + 10 }), true);
     const takeover = registration({
       bootId: 'boot-2',
       endpoint: 'https://two',
@@ -1119,6 +1124,7 @@ function instances(open: Open, openShared: OpenShared): void {
       lastSeenMs: 5,
       stopped: false,
       version: '2.0.0',
+      process: 'process-1',
     });
     assert.equal(await store.registerInstance({ ...takeover, bootId: 'boot-3', replaces: alive }), false);
   });
@@ -1151,20 +1157,37 @@ function instances(open: Open, openShared: OpenShared): void {
     const before = await store.findInstance('instance-1');
     const other = await store.findInstance('instance-2');
     assert.ok(before);
-    assert.equal(await store.heartbeat('instance-1', 'boot-1', before.lastSeenMs + 1000), true);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: before.lastSeenMs + 1000 }), true);
     const after = await store.findInstance('instance-1');
     assert.deepEqual(after, { ...before, beat: before.beat + 1, lastSeenMs: before.lastSeenMs + 1000 });
     assert.deepEqual(await store.findInstance('instance-2'), other);
   });
 
+  it('learns a new address with a heartbeat', async () => {
+    await using store = await open();
+    await store.registerInstance(registration({ endpoint: '' }));
+    assert.equal(await store.heartbeat({ ...BEAT, endpoint: 'https://two.example', nowMs: 1 }), true);
+    assert.equal((await store.findInstance('instance-1'))?.endpoint, 'https://two.example');
+  });
+
+  it('makes the first instance the one that made the root, and no later one', async () => {
+    await using store = await open();
+    await store.registerInstance(registration({ nowMs: 5000 }));
+    await store.registerInstance(registration({ id: 'instance-2', nowMs: 6000 }));
+    const [root] = await store.resolve([]);
+    assert.equal(root?.instanceId, 'instance-1');
+    assert.equal(root?.mtimeMs, 5000);
+    assert.equal(root?.createdAtMs, 5000);
+  });
+
   it('tells an instance that was replaced or never registered to stop', async () => {
     await using store = await open();
-    assert.equal(await store.heartbeat('instance-1', 'boot-1', 1), false);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: 1 }), false);
     await store.registerInstance(registration());
     const replaces = await store.findInstance('instance-1');
     assert.equal(await store.registerInstance(registration({ bootId: 'boot-2', replaces })), true);
     const taken = await store.findInstance('instance-1');
-    assert.equal(await store.heartbeat('instance-1', 'boot-1', 99), false);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: 99 }), false);
     assert.deepEqual(await store.findInstance('instance-1'), taken);
   });
 
@@ -1231,7 +1254,7 @@ function closing(open: Open): void {
       store.forgetDiscarded([1]),
       store.findInstance('instance-1'),
       store.listInstances(),
-      store.heartbeat('instance-1', 'boot-1', 1),
+      store.heartbeat({ ...BEAT, nowMs: 1 }),
       store.markStopped('instance-1', 'boot-1'),
       store.countFiles(),
     ];
@@ -1263,7 +1286,14 @@ function sharing(open: Open, reopen: Open): void {
     const folder = await makeDirectory(first, ROOT_ID, 'folder');
     const file = await makeFile(first, folder.id, 'file');
     const { entry } = expectKind(await first.replaceContent(replacementOf(file)), 'replaced');
-    const start = { id: 'instance-1', endpoint: 'https://one', bootId: 'boot-1', version: '1', nowMs: 7 };
+    const start = {
+      id: 'instance-1',
+      endpoint: 'https://one',
+      bootId: 'boot-1',
+      version: '1',
+      process: 'process-1',
+      nowMs: 7,
+    };
     await first.registerInstance({ ...start, replaces: undefined });
     const record = await first.findInstance('instance-1');
     await first[Symbol.asyncDispose]();

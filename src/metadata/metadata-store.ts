@@ -96,6 +96,8 @@ export interface InstanceRecord {
   /** Set by a clean stop. */
   readonly stopped: boolean;
   readonly version: string;
+  /** Names the operating system's process, for others on its host: see `cluster/process-identity.ts`. */
+  readonly process: string;
 }
 
 export interface RegisterInstance {
@@ -103,9 +105,18 @@ export interface RegisterInstance {
   readonly endpoint: string;
   readonly bootId: string;
   readonly version: string;
+  readonly process: string;
   readonly nowMs: number;
   /** The record the caller saw and judged to be dead; undefined: there was none. */
   readonly replaces: Pick<InstanceRecord, 'bootId' | 'beat'> | undefined;
+}
+
+export interface Heartbeat {
+  readonly id: string;
+  readonly bootId: string;
+  /** The current one: it may become known, or change, after the registration. */
+  readonly endpoint: string;
+  readonly nowMs: number;
 }
 
 export interface InstanceFiles {
@@ -154,11 +165,14 @@ export interface MetadataStore {
   findInstance(id: string): Promise<InstanceRecord | undefined>;
   listInstances(): Promise<readonly InstanceRecord[]>;
 
-  /** Takes an instance id over from the record it replaces; false: somebody else did it first. */
+  /**
+   * Takes an instance id over from the record it replaces; false: somebody else did it first. The first instance
+   * ever registered becomes the one that made the root.
+   */
   registerInstance(request: RegisterInstance): Promise<boolean>;
 
   /** False when the id has another boot now: the caller has been replaced and must stop. */
-  heartbeat(id: string, bootId: string, nowMs: number): Promise<boolean>;
+  heartbeat(beat: Heartbeat): Promise<boolean>;
 
   /** Marks a clean stop; ignored when the id has another boot. */
   markStopped(id: string, bootId: string): Promise<void>;

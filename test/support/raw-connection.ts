@@ -18,7 +18,7 @@ const PATIENCE_MS = 20_000;
 export class RawConnection implements Disposable {
   readonly #socket: net.Socket;
   readonly #host: string;
-  #received = Buffer.alloc(0);
+  #received: Buffer = Buffer.alloc(0);
   #ended = false;
   /** Status codes of the interim answers so far, e.g. 100. */
   readonly interim: number[] = [];

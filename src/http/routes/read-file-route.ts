@@ -31,7 +31,8 @@ export async function getFile(
   services.metrics.fileOperations.inc({ operation: 'read', backend_type: found.entry.backendType });
   await using reader = found.reader;
   if (answerCondition(parsed, found.entry, reply)) return reply;
-  return sendContent(request, reply, found.entry, reader);
+  // Awaited: the reader must stay open until its last byte is sent.
+  return await sendContent(request, reply, found.entry, reader);
 }
 
 export async function headFile(

@@ -24,11 +24,22 @@ const ROOT: DirectoryEntry = {
 };
 
 export class EntryTree {
-  readonly root = ROOT;
+  #root = ROOT;
   readonly #byId = new Map<string, Entry>([[ROOT_ID, ROOT]]);
   readonly #byContent = new Map<string, FileEntry>();
   /** The children of every directory by name; a directory has a map here even when it is empty. */
   readonly #children = new Map<string, Map<string, Entry>>([[ROOT_ID, new Map()]]);
+
+  get root(): DirectoryEntry {
+    return this.#root;
+  }
+
+  /** Makes an instance the one that made the root, unless one has. */
+  claimRoot(instanceId: string, nowMs: number): void {
+    if (this.#root.instanceId !== '') return;
+    this.#root = { ...this.#root, instanceId, mtimeMs: nowMs, createdAtMs: nowMs };
+    this.#byId.set(ROOT_ID, this.#root);
+  }
 
   find(id: string): Entry | undefined {
     return this.#byId.get(id);

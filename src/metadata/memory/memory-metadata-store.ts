@@ -9,6 +9,7 @@ import type {
   CreateEntry,
   CreateOutcome,
   DiscardedContent,
+  Heartbeat,
   InstanceFiles,
   InstanceRecord,
   LocatedContent,
@@ -158,17 +159,18 @@ export class MemoryMetadataStore implements MetadataStore {
 
   async registerInstance(request: RegisterInstance): Promise<boolean> {
     this.#assertOpen();
-    const { id, endpoint, bootId, version, nowMs, replaces } = request;
+    const { id, endpoint, bootId, version, process, nowMs, replaces } = request;
     const current = this.#instances.get(id);
     if (current?.bootId !== replaces?.bootId || current?.beat !== replaces?.beat) return false;
     const beat = (current?.beat ?? 0) + 1;
-    this.#instances.set(id, { id, endpoint, bootId, beat, lastSeenMs: nowMs, stopped: false, version });
+    this.#instances.set(id, { id, endpoint, bootId, beat, lastSeenMs: nowMs, stopped: false, version, process });
+    this.#entries.claimRoot(id, nowMs);
     return true;
   }
 
-  async heartbeat(id: string, bootId: string, nowMs: number): Promise<boolean> {
+  async heartbeat({ id, bootId, endpoint, nowMs }: Heartbeat): Promise<boolean> {
     const current = this.#findBoot(id, bootId);
-    if (current) this.#instances.set(id, { ...current, beat: current.beat + 1, lastSeenMs: nowMs });
+    if (current) this.#instances.set(id, { ...current, endpoint, beat: current.beat + 1, lastSeenMs: nowMs });
     return current !== undefined;
   }
 

@@ -8,6 +8,7 @@ import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type {
   CreateEntry,
   CreateOutcome,
+  Heartbeat,
   InstanceFiles,
   NewEntry,
   RegisterInstance,
@@ -199,39 +200,39 @@ async function forgetDiscarded(tx: SqlTransaction, seqs: readonly number[]): Pro
 }
 
 async function registerInstance(tx: SqlTransaction, request: RegisterInstance): Promise<boolean> {
-  const { id, endpoint, bootId, version, nowMs, replaces } = request;
-  const columns = [id, endpoint, bootId, nowMs, version];
-  if (!replaces) {
-    const inserted = await tx.all(
-      `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version)
-       VALUES ($1, $2, $3, 1, $4, 0, $5) ON CONFLICT DO NOTHING RETURNING id`,
-      columns,
-    );
-    return inserted.length === 1;
-  }
+  const { id, endpoint, bootId, version, process, nowMs, replaces } = request;
+  const columns = [id, endpoint, bootId, nowMs, version, process];
+  const registered = replaces
+    ? await tx.all(
+        `UPDATE instances SET endpoint = $2, boot_id = $3, beat = beat + 1, last_seen_ms = $4, stopped = 0,
+           version = $5, process = $6 WHERE id = $1 AND boot_id = $7 AND beat = $8 RETURNING id`,
+        [...columns, replaces.bootId, replaces.beat],
+      )
+    : await tx.all(
+        `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version, process)
+         VALUES ($1, $2, $3, 1, $4, 0, $5, $6) ON CONFLICT DO NOTHING RETURNING id`,
+        columns,
+      );
+  if (registered.length === 0) return false;
+  await tx.all(
+    `UPDATE entries SET instance_id = $1, mtime_ms = $2, created_at_ms = $2 WHERE id = '${ROOT_ID}' AND instance_id = ''`,
+    [id, nowMs],
+  );
+  return true;
+}
+
+async function heartbeat(tx: SqlTransaction, { id, bootId, endpoint, nowMs }: Heartbeat): Promise<boolean> {
   const updated = await tx.all(
-    `UPDATE instances SET endpoint = $2, boot_id = $3, beat = beat + 1, last_seen_ms = $4, stopped = 0, version = $5
-     WHERE id = $1 AND boot_id = $6 AND beat = $7 RETURNING id`,
-    [...columns, replaces.bootId, replaces.beat],
+    `UPDATE instances SET beat = beat + 1, endpoint = $3, last_seen_ms = $4
+     WHERE id = $1 AND boot_id = $2 RETURNING id`,
+    [id, bootId, endpoint, nowMs],
   );
   return updated.length === 1;
 }
 
-interface Heartbeat {
-  readonly id: string;
-  readonly bootId: string;
-  readonly nowMs: number;
-}
+type Boot = Pick<Heartbeat, 'id' | 'bootId'>;
 
-async function heartbeat(tx: SqlTransaction, { id, bootId, nowMs }: Heartbeat): Promise<boolean> {
-  const updated = await tx.all(
-    'UPDATE instances SET beat = beat + 1, last_seen_ms = $3 WHERE id = $1 AND boot_id = $2 RETURNING id',
-    [id, bootId, nowMs],
-  );
-  return updated.length === 1;
-}
-
-async function markStopped(tx: SqlTransaction, { id, bootId }: Omit<Heartbeat, 'nowMs'>): Promise<void> {
+async function markStopped(tx: SqlTransaction, { id, bootId }: Boot): Promise<void> {
   await tx.all('UPDATE instances SET stopped = 1 WHERE id = $1 AND boot_id = $2', [id, bootId]);
 }
 

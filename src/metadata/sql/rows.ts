@@ -101,6 +101,7 @@ export function toInstance(row: SqlRow): InstanceRecord {
     lastSeenMs: integer(row, 'last_seen_ms'),
     stopped: integer(row, 'stopped') !== 0,
     version: text(row, 'version'),
+    process: text(row, 'process'),
   };
 }
 

@@ -6,6 +6,7 @@ import type {
   CreateEntry,
   CreateOutcome,
   DiscardedContent,
+  Heartbeat,
   InstanceFiles,
   InstanceRecord,
   LocatedContent,
@@ -106,8 +107,8 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#database.mutate('registerInstance', request);
   }
 
-  heartbeat(id: string, bootId: string, nowMs: number): Promise<boolean> {
-    return this.#database.mutate('heartbeat', { id, bootId, nowMs });
+  heartbeat(beat: Heartbeat): Promise<boolean> {
+    return this.#database.mutate('heartbeat', beat);
   }
 
   markStopped(id: string, bootId: string): Promise<void> {

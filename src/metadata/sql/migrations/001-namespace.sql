@@ -26,7 +26,7 @@ CREATE TABLE entries (
   CHECK ((type = 'file') = (content_id IS NOT NULL))
 ) {{clustered}};
 
--- The root is its own parent.
+-- The root is its own parent. The first instance that registers becomes its maker.
 INSERT INTO entries (id, parent_id, name, type, mode, owner, grp, uid, gid, mtime_ms, created_at_ms, version, instance_id, backend_type)
 VALUES ('root', 'root', '', 'directory', 1023, 'root', 'root', 0, 0, 0, 0, 1, '', 'localfs');
 
@@ -50,5 +50,6 @@ CREATE TABLE instances (
   beat         {{integer}} NOT NULL,
   last_seen_ms {{integer}} NOT NULL,
   stopped      {{integer}} NOT NULL,
-  version      {{text}} NOT NULL
+  version      {{text}} NOT NULL,
+  process      {{text}} NOT NULL
 );
