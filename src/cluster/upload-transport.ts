@@ -6,6 +6,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Duplex } from 'node:stream';
+import { CallFSError } from '../core/errors.ts';
 import { type DialOptions, dial } from './dial.ts';
 import {
   type AnswerSink,
@@ -100,7 +101,7 @@ async function sendBody(
   isAnswered: () => boolean,
 ): Promise<void> {
   watch.pause();
-  for await (const chunk of body.open()) {
+  for await (const chunk of fromClient(body)) {
     if (isAnswered()) return;
     if (outgoing.write(chunk)) continue;
     watch.resume();
@@ -109,6 +110,15 @@ async function sendBody(
   }
   outgoing.end();
   watch.resume();
+}
+
+/** The body's bytes; that the client breaks off is not the peer's failure. */
+async function* fromClient(body: ExchangeBody): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body.open();
+  } catch (error) {
+    throw error instanceof CallFSError ? error : new ClientGone('the client broke the body off', { cause: error });
+  }
 }
 
 function drained(outgoing: http.ClientRequest): Promise<void> {

@@ -70,6 +70,17 @@ function modifiedSince(field: string, current: Representation | undefined): bool
   return Math.floor(current.mtimeMs / 1000) * 1000 > sinceMs;
 }
 
+/**
+ * Whether a range may be sent: the content is still the one that the client has a part of (RFC 9110 section 13.1.5).
+ * An entity tag must match strongly, a date exactly.
+ */
+export function ifRangeHolds(field: string | undefined, current: Representation): boolean {
+  if (field === undefined) return true;
+  const validator = field.trim();
+  if (validator.endsWith('"')) return strongEquals(validator, current.etag);
+  return parseHttpDate(validator) === Math.floor(current.mtimeMs / 1000) * 1000;
+}
+
 const HTTP_DATE =
   /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? (?:\d{2}[ -][A-Z][a-z]{2}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT|[A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4})$/;
 

@@ -11,7 +11,7 @@ import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
 import type { Elsewhere } from '../engine/engine-context.ts';
 import type { HttpServices } from './http-services.ts';
 import { targetOf } from './request-state.ts';
-import { FILES } from './request-target.ts';
+import { FILES, originForm } from './request-target.ts';
 import { ForwardedAnswer } from './response-sink.ts';
 
 /** The first try, and one after each fresh look-up. Owners change only by removal and re-creation. */
@@ -78,7 +78,14 @@ async function forward(
   try {
     return await forwarder.forward(
       instanceId,
-      { method, target: targetOf(request), headers, requestId: state.requestId, body, signal: client.signal },
+      {
+        method,
+        target: originForm(targetOf(request)),
+        headers,
+        requestId: state.requestId,
+        body,
+        signal: client.signal,
+      },
       new ForwardedAnswer(reply, state),
     );
   } finally {

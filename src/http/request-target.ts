@@ -34,6 +34,12 @@ export function parseTarget(target: string, prefix: string): ParsedPath {
   return parseEncodedPath(path.slice(prefix.length));
 }
 
+/** Path and query, also of a target in absolute form: what another server may be asked with. */
+export function originForm(target: string): string {
+  const { path, query } = split(target);
+  return path + query;
+}
+
 function split(target: string): { readonly path: string; readonly query: string } {
   const local = withoutAuthority(target);
   const mark = local.indexOf('?');

@@ -6,7 +6,8 @@ import { CallFSError } from '../../core/errors.ts';
 import { evaluatePreconditions } from '../../core/preconditions.ts';
 import { listDirectory } from '../../engine/list-directory.ts';
 import { readFile, statEntry } from '../../engine/read-file.ts';
-import { contentTypeOf, entryHeaders, representationOf } from '../entry-representation.ts';
+import { type ContentAnswer, contentAnswer, wholeContentHeaders } from '../content-answer.ts';
+import { entryHeaders, representationOf } from '../entry-representation.ts';
 import { type FileRequest, parseFileRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
 import { jsonArray } from '../listing-stream.ts';
@@ -51,11 +52,7 @@ export async function headFile(
     return reply.headers(entryHeaders(entry)).type('application/json; charset=utf-8').send();
   services.metrics.fileOperations.inc({ operation: 'stat', backend_type: entry.backendType });
   if (answerCondition(parsed, entry, reply)) return reply;
-  return reply.headers(contentHeaders(entry)).send();
-}
-
-function contentHeaders(entry: FileEntry): Record<string, string> {
-  return { ...entryHeaders(entry), 'content-type': contentTypeOf(entry), 'content-length': String(entry.sizeBytes) };
+  return reply.headers(wholeContentHeaders(entry)).send();
 }
 
 /** Sends 304, or throws for 412, when the request's conditions say so. */
@@ -77,22 +74,30 @@ async function sendContent(
   entry: FileEntry,
   reader: ContentReader,
 ): Promise<FastifyReply> {
-  const { sizeBytes } = entry;
-  request.state.bytes = sizeBytes;
-  reply.headers(contentHeaders(entry));
-  if (sizeBytes <= SMALL_BYTES) return reply.send(await reader.readAll());
+  const { range, 'if-range': ifRange } = request.headers;
+  const answer = contentAnswer(entry, range, typeof ifRange === 'string' ? ifRange : undefined);
+  request.state.bytes = answer.sizeBytes;
+  reply.code(answer.status).headers(answer.headers);
+  if (answer.status === 200 && answer.sizeBytes <= SMALL_BYTES) return reply.send(await reader.readAll());
   reply.hijack();
   const { raw } = reply;
-  raw.writeHead(200, reply.getHeaders() as Record<string, string>);
+  raw.writeHead(answer.status, reply.getHeaders() as Record<string, string>);
   try {
-    await reader.copyTo(new ResponseSink(raw), 0, sizeBytes);
-    raw.end();
+    await copyParts(answer, reader, new ResponseSink(raw));
+    raw.end(answer.after);
   } catch (error) {
     // The length is promised already: only a closed connection tells the client that the rest will not come.
     request.state.cause ??= error;
     raw.destroy();
   }
   return reply;
+}
+
+async function copyParts({ parts }: ContentAnswer, reader: ContentReader, sink: ResponseSink): Promise<void> {
+  for (const { before, start, end } of parts) {
+    if (before !== '') await sink.write(Buffer.from(before));
+    await reader.copyTo(sink, start, end);
+  }
 }
 
 async function sendChildren(

@@ -33,7 +33,12 @@ export async function openSqlite(settings: WriterSettings): Promise<SqlDatabase>
     const reason = typeof answer === 'object' && 'failed' in answer ? answer.failed.message : 'no answer';
     throw new Error(`The SQLite file ${settings.path} cannot be used: ${reason}.`);
   }
-  return new SqliteDatabase(new SqliteConnection({ ...settings, readOnly: true }), worker);
+  try {
+    return new SqliteDatabase(new SqliteConnection({ ...settings, readOnly: true }), worker);
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
 }
 
 class SqliteDatabase implements SqlDatabase {
