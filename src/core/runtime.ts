@@ -8,4 +8,6 @@ export interface Clock {
 export interface Ids {
   /** A new identifier, unique in the whole cluster, usable as a file name. */
   next(): string;
+  /** A name for one request: unique, in no order. */
+  nextRequest(): string;
 }

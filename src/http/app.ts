@@ -65,7 +65,7 @@ function createApp(services: HttpServices, idleTimeoutMs: number): FastifyInstan
   const app = Fastify({
     logger: false,
     exposeHeadRoutes: false,
-    genReqId: () => services.engine.ids.next(),
+    genReqId: () => services.engine.ids.nextRequest(),
     rewriteUrl: ({ url }) => toRouted(url ?? '/'),
     http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
     // A whole request may take as long as it moves.
