@@ -22,7 +22,6 @@ import { buildApp, buildMetricsApp } from './http/app.ts';
 import type { HttpServices, Readiness } from './http/http-services.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { SqlMetadataStore } from './metadata/sql/sql-metadata-store.ts';
-import { openSqlite } from './metadata/sql/sqlite-database.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { timed } from './observability/timed.ts';
@@ -86,9 +85,15 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   return { url, failed, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-async function openStore(config: Config): Promise<MetadataStore> {
-  const { sqlite_path: path } = config.metadata_store;
-  return new SqlMetadataStore(await openSqlite({ path, durability: config.server.durability }));
+/** Only the driver that is asked for is loaded. */
+async function openStore({ metadata_store: { type, sqlite_path: path, dsn }, server }: Config): Promise<MetadataStore> {
+  const { durability } = server;
+  if (type === 'postgres') {
+    const { openPostgres } = await import('./metadata/sql/postgres-database.ts');
+    return new SqlMetadataStore(await openPostgres({ dsn, durability }));
+  }
+  const { openSqlite } = await import('./metadata/sql/sqlite-database.ts');
+  return new SqlMetadataStore(await openSqlite({ path, durability }));
 }
 
 interface BackendParts {

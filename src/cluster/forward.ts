@@ -110,6 +110,7 @@ class JudgingSink implements AnswerSink {
     this.status = status;
     const refused = headers[PEER_REFUSED_HEADER];
     if (refused !== undefined) this.refused = String(refused);
+    else if (headers[PEER_HEADER] === undefined) this.refused = 'no-instance';
     this.#passes = this.refused === undefined && status !== MISDIRECTED;
     if (this.#passes) this.#sink.begin(status, endToEndAnswerFields(headers));
   }
@@ -135,6 +136,8 @@ const REFUSALS: Readonly<Record<string, string>> = {
   'wrong-signature': 'it does not accept the signature; auth.internal_proxy_secret must be the same on all instances',
   'no-secret': 'it has no auth.internal_proxy_secret',
   'wrong-instance': 'another instance answers at its address; check instance_discovery.peer_endpoints',
+  'no-instance':
+    'what answers at its address is not a CallFS instance; check instance_discovery.peer_endpoints and server.external_url',
   'clock-skew': 'the clocks of the two instances differ by more than 60 s',
 };
 

@@ -6,6 +6,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/runtime.ts';
 import { ReplayWindow } from './replay-window.ts';
 
+/** On a request: the signature. On its answer: the id of the instance that answers. */
 export const PEER_HEADER = 'x-callfs-peer';
 /** On an answer: why the receiver did not believe the signature. */
 export const PEER_REFUSED_HEADER = 'x-callfs-peer-refused';

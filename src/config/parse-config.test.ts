@@ -244,7 +244,6 @@ test('the address for metrics must not be the main one, unless the system choose
 
 test('what this version lacks is refused by name and never ignored', () => {
   const used: readonly (readonly [readonly string[], unknown])[] = [
-    [['metadata_store', 'type'], 'postgres'],
     [['backend', 'default_backend'], 's3'],
     [['backend', 's3_endpoint'], 'https://s3.local'],
     [['backend', 's3_bucket_name'], 'files'],

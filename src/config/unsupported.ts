@@ -11,11 +11,6 @@ const TLS = 'TLS is not supported in this version yet; leave it empty and put a 
 const S3 = 's3 is not supported in this version yet; use localfs';
 
 export const unsupportedSettings: readonly UnsupportedSetting[] = [
-  {
-    path: ['metadata_store', 'type'],
-    message: 'postgres is not supported in this version yet; use sqlite',
-    isUsed: (config) => config.metadata_store.type === 'postgres',
-  },
   { path: ['backend', 'default_backend'], message: S3, isUsed: (config) => config.backend.default_backend === 's3' },
   { path: ['backend', 's3_endpoint'], message: S3, isUsed: (config) => config.backend.s3_endpoint !== '' },
   { path: ['backend', 's3_bucket_name'], message: S3, isUsed: (config) => config.backend.s3_bucket_name !== '' },

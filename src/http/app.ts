@@ -1,4 +1,5 @@
 /** The HTTP server of an instance: routes, hooks and errors put together. */
+import { METHODS } from 'node:http';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { PEER_HEADER } from '../cluster/peer-signature.ts';
 import { CallFSError } from '../core/errors.ts';
@@ -6,9 +7,10 @@ import { verifyPeer } from './caller.ts';
 import { holdContinue } from './client-upload.ts';
 import { addHooks } from './hooks.ts';
 import type { HttpServices } from './http-services.ts';
+import { refuseMalformed } from './malformed-request.ts';
 import { renderError } from './render-error.ts';
 import { targetOf } from './request-state.ts';
-import { DIRECTORIES, FILES, INTERNAL, routeOf, toRouted } from './request-target.ts';
+import { DIRECTORIES, FILES, INTERNAL, pathOfTarget, routeOf, toRouted } from './request-target.ts';
 import { postEntry } from './routes/create-entry-route.ts';
 import { getDirectory } from './routes/list-directory-route.ts';
 import { getHealth, getMetrics, getReady, sendMetrics } from './routes/operations-route.ts';
@@ -67,6 +69,7 @@ function createApp(services: HttpServices, idleTimeoutMs: number): FastifyInstan
     exposeHeadRoutes: false,
     genReqId: () => services.engine.ids.nextRequest(),
     rewriteUrl: ({ url }) => toRouted(url ?? '/'),
+    clientErrorHandler: (error, socket) => refuseMalformed(services, error, socket),
     http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
     // A whole request may take as long as it moves.
     requestTimeout: 0,
@@ -75,9 +78,8 @@ function createApp(services: HttpServices, idleTimeoutMs: number): FastifyInstan
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   });
-  app.removeAllContentTypeParsers();
-  // Bodies are raw bytes whatever their type; each route takes its own from the request.
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  // Bodies are raw bytes whatever their type, so Fastify shall not look at them; each route takes its own from the request.
+  for (const method of METHODS) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   app.setErrorHandler((error, request, reply) => renderError(services, error, request, reply));
   app.setNotFoundHandler((request) => {
     throw unknownRoute(request);
@@ -125,6 +127,6 @@ function addOtherMethods(app: FastifyInstance, url: string, pattern: string, all
 }
 
 function unknownRoute(request: FastifyRequest): CallFSError {
-  const path = targetOf(request).split('?')[0];
+  const path = pathOfTarget(targetOf(request));
   return new CallFSError('NOT_FOUND', `There is no ${request.method} ${path}; files are under ${FILES}/.`);
 }

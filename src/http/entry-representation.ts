@@ -49,7 +49,8 @@ export function entryJson(entry: Entry, path: VirtualPath) {
 
 /** What the uploader declared, or what the name's extension says. */
 export function contentTypeOf(entry: FileEntry): string {
-  return entry.contentType ?? mime.getType(entry.name) ?? UNKNOWN_CONTENT_TYPE;
+  // As a path: a bare name without a dot would itself be taken for an extension.
+  return entry.contentType ?? mime.getType(`/${entry.name}`) ?? UNKNOWN_CONTENT_TYPE;
 }
 
 export function representationOf(entry: FileEntry): Representation {

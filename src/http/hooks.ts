@@ -1,27 +1,21 @@
 /** What happens to every request and answer, whatever the route. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { PEER_HEADER } from '../cluster/peer-signature.ts';
 import { hasUnreadBody } from './client-upload.ts';
 import type { HttpServices } from './http-services.ts';
-import { lingerForBody } from './linger.ts';
+import { endWithoutReset, lingerForBody } from './linger.ts';
 import { newRequestState, targetOf } from './request-state.ts';
-
-const SECURITY_HEADERS = {
-  'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
-  'referrer-policy': 'no-referrer',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
-  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-embedder-policy': 'require-corp',
-};
+import { pathOfTarget } from './request-target.ts';
+import { securityHeaders } from './security-headers.ts';
 
 export function addHooks(app: FastifyInstance, services: HttpServices): void {
-  const headers = services.secure
-    ? { ...SECURITY_HEADERS, 'strict-transport-security': 'max-age=31536000; includeSubDomains' }
-    : SECURITY_HEADERS;
+  const headers = securityHeaders(services.secure);
   app.addHook('onRequest', (request, reply, done) => {
     request.state = newRequestState(request.id);
+    if (!reply.raw.shouldKeepAlive) endWithoutReset(request.raw);
     reply.headers(headers).header('x-request-id', request.id);
+    // A peer must know that it reached an instance, and not whatever else answers at this address.
+    if (request.headers[PEER_HEADER] !== undefined) reply.header(PEER_HEADER, services.engine.instanceId);
     done();
   });
   app.addHook('onSend', (request, reply, payload, done) => {
@@ -47,7 +41,7 @@ function observe({ metrics, log }: HttpServices, request: FastifyRequest, reply:
     request_id: state.requestId,
     user: state.user,
     method,
-    path: withoutToken(targetOf(request)),
+    path: withoutToken(pathOfTarget(targetOf(request))),
     status: reply.raw.statusCode,
     bytes: state.bytes,
     duration_ms: Math.round(durationMs * 1000) / 1000,
@@ -59,9 +53,9 @@ function observe({ metrics, log }: HttpServices, request: FastifyRequest, reply:
   });
 }
 
-/** A download token is a secret while it lives, and the query may carry one. */
-function withoutToken(target: string): string {
-  return target.replace(/^\/download\/[^/?]+/, '/download/***');
+/** A download token is a secret while it lives. */
+function withoutToken(path: string): string {
+  return path.replace(/^\/download\/[^/]+/, '/download/***');
 }
 
 function describeCause(cause: unknown): string | undefined {

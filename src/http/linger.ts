@@ -3,16 +3,30 @@
  * that the client reads the answer instead of a reset, then closes.
  */
 import type { IncomingMessage } from 'node:http';
+import { hasUnreadBody } from './client-upload.ts';
 
 const MAX_LINGER_MS = 15_000;
 const MAX_LINGER_BYTES = 256 * 1024 * 1024;
+
+/**
+ * For a connection that the client wants closed after this request: Node would destroy it once the answer is
+ * written, and with unread bytes left that is a reset. Our side is ended instead; `lingerForBody` does the rest.
+ */
+export function endWithoutReset(request: IncomingMessage): void {
+  const { socket } = request;
+  const destroySoon = socket.destroySoon.bind(socket);
+  socket.destroySoon = () => {
+    if (hasUnreadBody(request)) socket.end();
+    else destroySoon();
+  };
+}
 
 export function lingerForBody(request: IncomingMessage): void {
   const { socket } = request;
   const limit = socket.bytesRead + MAX_LINGER_BYTES;
   const close = (): void => {
     clearTimeout(timer);
-    if (!request.complete) socket.destroy();
+    if (!request.complete || socket.writableEnded) socket.destroy();
   };
   const timer = setTimeout(close, MAX_LINGER_MS);
   request.on('data', () => {

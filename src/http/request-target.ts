@@ -11,6 +11,8 @@ export const DIRECTORIES = '/v1/directories';
 export const INTERNAL = '/v1/internal';
 
 const STAND_IN = '/-';
+/** A target that no route serves. */
+const UNKNOWN = '/-';
 
 /** The route that serves a prefix. */
 export const routeOf = (prefix: string): string => prefix + STAND_IN;
@@ -21,7 +23,13 @@ export function toRouted(target: string): string {
   for (const prefix of [FILES, DIRECTORIES, INTERNAL]) {
     if (path === prefix || path.startsWith(`${prefix}/`)) return `${prefix}${STAND_IN}${query}`;
   }
-  return path + query;
+  // Outside the prefixes nothing is spelled with "%", and the router would decode it.
+  return path.includes('%') ? `${UNKNOWN}${query}` : path + query;
+}
+
+/** What a target names, without query and authority: for the log, which neither may enter. */
+export function pathOfTarget(target: string): string {
+  return split(target).path;
 }
 
 /**

@@ -104,9 +104,10 @@ async function removeEntry(tx: SqlTransaction, request: RemoveEntry): Promise<Re
   return stillThere ? { kind: 'not-empty' } : { kind: 'changed' };
 }
 
+// The empty piece of a name gives the path the column's collation, which PostgreSQL wants in both halves.
 const SUBTREE = `
   WITH RECURSIVE subtree AS (
-    SELECT ${entryColumnsOf('top')}, $2 AS path FROM entries AS top WHERE top.id = $1
+    SELECT ${entryColumnsOf('top')}, $2 || substr(top.name, 1, 0) AS path FROM entries AS top WHERE top.id = $1
     UNION ALL
     SELECT ${entryColumnsOf('child')}, subtree.path || '/' || child.name
     FROM subtree JOIN entries AS child ON child.parent_id = subtree.id

@@ -27,13 +27,26 @@ const ENTRY_COLUMN_NAMES = [
   'storage_stamp',
 ] as const;
 
+const INTEGER_COLUMNS: ReadonlySet<string> = new Set([
+  'mode',
+  'uid',
+  'gid',
+  'mtime_ms',
+  'created_at_ms',
+  'version',
+  'size_bytes',
+]);
+
 export const ENTRY_COLUMNS = ENTRY_COLUMN_NAMES.join(', ');
 
 /** The entry columns of the table named `alias`. */
 export const entryColumnsOf = (alias: string): string =>
   ENTRY_COLUMN_NAMES.map((name) => `${alias}.${name}`).join(', ');
 
-export const ENTRY_PLACEHOLDERS = ENTRY_COLUMN_NAMES.map((_, index) => `$${index + 1}`).join(', ');
+/** A value for each entry column; without the cast PostgreSQL would take a selected parameter for text. */
+export const ENTRY_PLACEHOLDERS = ENTRY_COLUMN_NAMES.map((name, index) =>
+  INTEGER_COLUMNS.has(name) ? `CAST($${index + 1} AS BIGINT)` : `$${index + 1}`,
+).join(', ');
 
 export function entryValues(entry: NewEntry, parentId: string): SqlValue[] {
   const attributes: SqlValue[] = [

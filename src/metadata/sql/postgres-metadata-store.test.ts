@@ -1,0 +1,32 @@
+/** The store on a real PostgreSQL against the contract. */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { TestPostgres } from '../../../test/support/postgres.ts';
+import { metadataStoreContract } from '../metadata-store.contract.ts';
+import { openPostgres } from './postgres-database.ts';
+import { SqlMetadataStore } from './sql-metadata-store.ts';
+
+suite('PostgreSQL', () => {
+  let server: TestPostgres;
+  before(async () => {
+    server = await TestPostgres.start();
+  });
+  after(() => server[Symbol.asyncDispose]());
+
+  const open = async (dsn: string) => new SqlMetadataStore(await openPostgres({ dsn, durability: 'full' }));
+  let last = '';
+  const openNew = async () => {
+    last = await server.createDatabase();
+    return open(last);
+  };
+  metadataStoreContract('SqlMetadataStore on PostgreSQL', openNew, { reopen: () => open(last) });
+
+  test('several instances that open a new database at once migrate it once', async () => {
+    const dsn = await server.createDatabase();
+    const stores = await Promise.all(Array.from({ length: 6 }, () => open(dsn)));
+    for (const store of stores) {
+      assert.equal((await store.resolve([])).length, 1);
+      await store[Symbol.asyncDispose]();
+    }
+  });
+});
