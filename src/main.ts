@@ -1,6 +1,7 @@
 /** The command line: which command, and how failures end. */
 import { Command } from 'commander';
 import { addConfigCommand } from './cli/config-command.ts';
+import { addDemoCommand } from './cli/demo-command.ts';
 import { addServerCommand } from './cli/server-command.ts';
 import { VERSION } from './version.ts';
 
@@ -11,6 +12,7 @@ const program = new Command('callfs')
 
 addServerCommand(program);
 addConfigCommand(program);
+addDemoCommand(program);
 
 try {
   await program.parseAsync();

@@ -1,8 +1,9 @@
 /** `callfs server`: runs one instance until it is told to stop. */
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { startInstance } from '../compose.ts';
 import { loadConfig } from '../config/load.ts';
-import { stopSignal } from './stop-signal.ts';
+import { stopRequest } from './stop-signal.ts';
 
 const EXAMPLES = `
 Examples:
@@ -26,7 +27,7 @@ export function addServerCommand(program: Command): void {
 
 async function runServer(file: string | undefined): Promise<void> {
   const { config } = loadConfig(file === undefined ? {} : { file });
-  const stopped = stopSignal();
+  const stopped = once(stopRequest(), 'abort').then(() => undefined);
   await using instance = await startInstance(config);
   const failure = await Promise.race([instance.failed, stopped]);
   if (failure) throw failure;

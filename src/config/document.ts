@@ -49,8 +49,7 @@ unknown key, the nearest known one.
 - **Empty** variables count: they set an empty text or an empty list, and are an error where neither is allowed.
 - An **unknown** variable with the prefix is an error, like an unknown key.
 IGNORED_VARIABLES
-  Kubernetes adds variables such as \`CALLFS_SERVICE_HOST\` and \`CALLFS_PORT\` to pods when a service is named \`callfs\`: set
-  \`enableServiceLinks: false\` in the pod, or name the service otherwise.
+  What Kubernetes adds to pods when a service is named \`callfs\` (\`CALLFS_SERVICE_HOST\`, \`CALLFS_PORT\` …) is ignored too.
 
 ## Values
 

@@ -11,7 +11,16 @@ export const ENVIRONMENT_PREFIX = 'CALLFS_';
 /** Variables with the prefix that do not configure the server, with what they are for. */
 export const ignoredVariables: ReadonlyMap<string, string> = new Map([
   ['CALLFS_REQUIRE_SERVICES', "read by the project's own tests"],
+  ['CALLFS_LONG_TESTS', "read by the project's own tests"],
+  ['CALLFS_TEST_SEED', "read by the project's own tests"],
+  ['CALLFS_API_KEY', 'read by the test script'],
+  ['CALLFS_SERVER1_URL', 'read by the test script'],
+  ['CALLFS_SERVER2_URL', 'read by the test script'],
+  ['CALLFS_CURL_OPTIONS', 'read by the test script'],
 ]);
+
+/** What Kubernetes puts into every container when a service is named `callfs`. */
+const SERVICE_LINK = /^CALLFS_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/;
 
 export interface Overlay {
   /** The file's configuration with the values of the environment in it. */
@@ -34,7 +43,7 @@ export function applyEnvironment(file: Tree, env: Environment): Overlay {
   const problems: LocatedProblem[] = [];
   // Sorted, `…__INSTANCE_ID` comes before `…__PEER_ENDPOINTS__…`, which takes the spelling of an id from it.
   for (const [variable, value] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (value === undefined || !variable.startsWith(ENVIRONMENT_PREFIX) || ignoredVariables.has(variable)) continue;
+    if (value === undefined || !isMeant(variable)) continue;
     const written = variable.slice(ENVIRONMENT_PREFIX.length).toLowerCase().split('__');
     const key = findKnownKey(written);
     if (key === undefined) {
@@ -51,6 +60,11 @@ export function applyEnvironment(file: Tree, env: Environment): Overlay {
     variables.set(idOf(path), variable);
   }
   return { tree, problems, variableFor: (path) => findVariable(variables, path) };
+}
+
+function isMeant(variable: string): boolean {
+  if (!variable.startsWith(ENVIRONMENT_PREFIX) || ignoredVariables.has(variable)) return false;
+  return variable.includes('__') || !SERVICE_LINK.test(variable);
 }
 
 function refusalOf(key: KnownKey, earlierVariable: string | undefined): string | undefined {

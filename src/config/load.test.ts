@@ -382,3 +382,16 @@ test('relative paths of the environment, and the defaults without a file, count 
   const bare = folder({});
   assert.equal(loadConfig({ cwd: bare, env: keyed }).config.backend.localfs_root_path, join(bare, 'data'));
 });
+
+test('what Kubernetes puts into the environment for a service named callfs is ignored', () => {
+  const links = {
+    CALLFS_SERVICE_HOST: '10.0.0.1',
+    CALLFS_SERVICE_PORT: '8443',
+    CALLFS_SERVICE_PORT_HTTPS: '8443',
+    CALLFS_PORT: 'tcp://10.0.0.1:8443',
+    CALLFS_PORT_8443_TCP: 'tcp://10.0.0.1:8443',
+    CALLFS_PORT_8443_TCP_PROTO: 'tcp',
+    CALLFS_PORT_8443_TCP_ADDR: '10.0.0.1',
+  };
+  assert.equal(load('', { ...keyed, ...links }).config.log.level, 'info');
+});

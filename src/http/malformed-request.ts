@@ -1,7 +1,7 @@
 /** What Node's parser refuses before there is a request: answered in the same shape as every other error. */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { CallFSError } from '../core/errors.ts';
+import { CallFSError, invalidPath } from '../core/errors.ts';
 import type { HttpServices } from './http-services.ts';
 import { securityHeaders } from './security-headers.ts';
 
@@ -23,10 +23,7 @@ export function refuseMalformed(services: HttpServices, error: Error & { code?: 
     return;
   }
   const requestId = services.engine.ids.nextRequest();
-  const { code, message, status } = new CallFSError(
-    'BAD_REQUEST',
-    PROBLEMS[error.code ?? ''] ?? 'The request is not valid HTTP/1.1.',
-  );
+  const { code, message, status } = toCallFSError(error);
   services.log.info({ request_id: requestId, status, cause: error.message });
   const body = JSON.stringify({ code, message, request_id: requestId });
   const headers = {
@@ -40,4 +37,11 @@ export function refuseMalformed(services: HttpServices, error: Error & { code?: 
   // Not destroyed at once: with unread bytes left, a reset could overtake the answer.
   socket.end(`HTTP/1.1 ${status} Bad Request\r\n${fields.join('')}\r\n${body}`);
   setTimeout(() => socket.destroy(), CLOSE_AFTER_MS).unref();
+}
+
+function toCallFSError({ code = '' }: { code?: string }): CallFSError {
+  if (code === 'HPE_INVALID_URL') {
+    return invalidPath('The request target has bytes that must be percent-encoded, such as those of "é".');
+  }
+  return new CallFSError('BAD_REQUEST', PROBLEMS[code] ?? 'The request is not valid HTTP/1.1.');
 }

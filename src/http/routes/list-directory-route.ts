@@ -1,7 +1,7 @@
 /** GET on `/v1/directories/{path}`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CallFSError } from '../../core/errors.ts';
-import { namesOf, type VirtualPath } from '../../core/virtual-path.ts';
+import { namesOf, toVirtualPath, type VirtualPath } from '../../core/virtual-path.ts';
 import { type ListedEntry, type Listing, listDirectory } from '../../engine/list-directory.ts';
 import { authenticate } from '../caller.ts';
 import { entryHeaders, entryJson } from '../entry-representation.ts';
@@ -76,9 +76,9 @@ function parseCursor(cursor: string | undefined): readonly string[] {
   if (cursor === undefined || cursor === '') return [];
   try {
     const names: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (Array.isArray(names) && names.every((name) => typeof name === 'string' && name !== '')) return names;
+    if (Array.isArray(names) && names.every((name) => typeof name === 'string')) return namesOf(toVirtualPath(names));
   } catch {
-    // Not JSON: the same answer as for any other text that this server did not make.
+    // Not JSON, or no names: the same answer as for any other text that this server did not make.
   }
   throw new CallFSError('BAD_REQUEST', 'The cursor is not one that a listing gave.');
 }
