@@ -79,6 +79,7 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   const url = await listen(buildApp(services), config.server.listen_addr, started);
   endpoint ||= url;
   await membership.announce();
+  if (services.forwarder) peers.watch();
   if (config.metrics.listen_addr) await listen(buildMetricsApp(services), config.metrics.listen_addr, started);
   log.info({ url, endpoint, version: VERSION }, 'instance is running');
   const running = started.move();

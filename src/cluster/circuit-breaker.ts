@@ -8,8 +8,8 @@ import type { CallFSError } from '../core/errors.ts';
 const PROBE_EVERY_MS = 250;
 
 export interface CircuitBreakerOptions {
-  /** Resolves to whether the peer answers. Must settle within a bounded time. */
-  readonly probe: () => Promise<boolean>;
+  /** Resolves to what a request would find: undefined, the peer answers. Must settle within a bounded time. */
+  readonly probe: () => Promise<CallFSError | undefined>;
   readonly onChange: (up: boolean) => void;
 }
 
@@ -41,10 +41,11 @@ export class CircuitBreaker {
     this.#scheduleProbe();
   }
 
-  /** One request went unanswered: `failure` answers the next ones only if the peer does not answer a probe either. */
-  async suspect(failure: CallFSError): Promise<void> {
+  /** The peer may be down: if it does not answer a probe either, that answers every request until it is back. */
+  async suspect(): Promise<void> {
     if (this.#failure || this.#probing) return;
-    if (!(await this.#probe())) this.open(failure);
+    const failure = await this.#probe();
+    if (failure) this.open(failure);
   }
 
   #scheduleProbe(): void {
@@ -57,7 +58,9 @@ export class CircuitBreaker {
   }
 
   async #probeUntilUp(): Promise<void> {
-    if (!(await this.#probe())) {
+    const failure = await this.#probe();
+    if (failure) {
+      this.#failure = failure;
       this.#scheduleProbe();
       return;
     }
@@ -65,7 +68,7 @@ export class CircuitBreaker {
     this.#options.onChange(true);
   }
 
-  async #probe(): Promise<boolean> {
+  async #probe(): Promise<CallFSError | undefined> {
     this.#probing = true;
     try {
       return await this.#options.probe();

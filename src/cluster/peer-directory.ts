@@ -12,6 +12,8 @@ export interface PeerDirectoryOptions extends Omit<PeerOptions, 'instanceId' | '
   readonly listInstances: () => Promise<readonly InstanceRecord[]>;
 }
 
+/** How often peers are asked whether they answer. */
+const WATCH_EVERY_MS = 2000;
 /** How long an address read from the store is used before it is read again. */
 const REFRESH_AFTER_MS = 2000;
 
@@ -20,9 +22,24 @@ export class PeerDirectory {
   readonly #peers = new Map<string, Peer>();
   #registered = new Map<string, string>();
   #refreshedAt = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PeerDirectoryOptions) {
     this.#options = options;
+  }
+
+  /** Keeps an eye on all peers until closed, so that the first request for one that is down fails as fast as the second. */
+  watch(): void {
+    this.#timer = setInterval(() => void this.#watchAll().catch(() => {}), WATCH_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  async #watchAll(): Promise<void> {
+    // Without the store the addresses known so far have to do.
+    await this.#refresh().catch(() => {});
+    const ids = new Set([...Object.keys(this.#options.configured), ...this.#registered.keys()]);
+    ids.delete(this.#options.instanceId);
+    await Promise.all([...ids].map(async (id) => (await this.getPeer(id)).watch()));
   }
 
   /** Base URL of an instance, without a trailing slash; undefined when nobody knows it. */
@@ -46,7 +63,7 @@ export class PeerDirectory {
     return peer;
   }
 
-  /** Whether the peers used so far answer. */
+  /** Whether the peers known so far answer. */
   states(): readonly { readonly instanceId: string; readonly up: boolean }[] {
     return [...this.#peers.values()].map(({ instanceId, isUp }) => ({ instanceId, up: isUp }));
   }
@@ -54,11 +71,14 @@ export class PeerDirectory {
   async #refresh(): Promise<void> {
     if (performance.now() - this.#refreshedAt < REFRESH_AFTER_MS) return;
     const instances = await this.#options.listInstances();
-    this.#registered = new Map(instances.map(({ id, endpoint }) => [id, endpoint]));
+    // One that is just starting has not told its address yet.
+    const reachable = instances.filter(({ endpoint }) => endpoint !== '');
+    this.#registered = new Map(reachable.map(({ id, endpoint }) => [id, endpoint]));
     this.#refreshedAt = performance.now();
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await Promise.all([...this.#peers.values()].map((peer) => peer.close()));
   }
 }

@@ -3,7 +3,7 @@ import { CallFSError, systemErrorCode } from '../core/errors.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { DialOptions } from './dial.ts';
 import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, SilentPeer } from './exchange.ts';
-import { peerTimeout, proxyError } from './proxy-error.ts';
+import { peerTimeout, proxyError, proxyFailure } from './proxy-error.ts';
 import { RequestTransport } from './request-transport.ts';
 import { UploadTransport } from './upload-transport.ts';
 
@@ -31,7 +31,7 @@ export class Peer {
     this.#uploads = new UploadTransport(options);
     const probes = { ...options, maxConnections: 1, responseTimeoutMs: PROBE_TIMEOUT_MS };
     this.#breaker = new CircuitBreaker({
-      probe: () => isAlive(probes),
+      probe: () => probe(probes),
       onChange: (up) => options.onChange(options.instanceId, up),
     });
   }
@@ -61,15 +61,15 @@ export class Peer {
 
   #judge(error: unknown): unknown {
     if (error instanceof ClientGone || error instanceof CallFSError) return error;
-    if (error instanceof SilentPeer) {
-      const failure = peerTimeout(this.instanceId);
-      void this.#breaker.suspect(failure);
-      return failure;
-    }
-    const failure = proxyError(this.instanceId, error);
+    const failure = failureOf(this.instanceId, error);
     if (isUnreachable(error)) this.#breaker.open(failure);
-    else void this.#breaker.suspect(failure);
+    else void this.#breaker.suspect();
     return failure;
+  }
+
+  /** Finds out whether the peer answers, so that requests need not. */
+  watch(): Promise<void> {
+    return this.#breaker.suspect();
   }
 
   async close(): Promise<void> {
@@ -77,6 +77,10 @@ export class Peer {
     this.#uploads.close();
     await this.#requests.close();
   }
+}
+
+function failureOf(instanceId: string, error: unknown): CallFSError {
+  return error instanceof SilentPeer ? peerTimeout(instanceId) : proxyError(instanceId, error);
 }
 
 /** No connection could be made, so the next request would find the same. */
@@ -87,7 +91,7 @@ function isUnreachable(error: unknown): boolean {
 }
 
 /** Asks on a connection of its own: those in use may be stuck. */
-async function isAlive(options: PeerOptions): Promise<boolean> {
+async function probe(options: PeerOptions): Promise<CallFSError | undefined> {
   const transport = new RequestTransport(options);
   let status = 0;
   const sink: AnswerSink = {
@@ -102,9 +106,9 @@ async function isAlive(options: PeerOptions): Promise<boolean> {
   try {
     const signal = new AbortController().signal;
     await transport.exchange({ method: 'GET', target: '/health', headers: {}, body: undefined, signal }, sink);
-    return status === 200;
-  } catch {
-    return false;
+    return status === 200 ? undefined : proxyFailure(options.instanceId, `its /health answers ${status}`);
+  } catch (error) {
+    return failureOf(options.instanceId, error);
   } finally {
     await transport.close();
   }

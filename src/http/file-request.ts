@@ -42,12 +42,28 @@ export function parseUploadRequest(
   request: FastifyRequest,
   reply: FastifyReply,
 ): UploadRequest {
+  const parsed = parseFileRequest(services, request);
+  assertWhole(request);
   return {
-    ...parseFileRequest(services, request),
+    ...parsed,
     mode: parseMode(request.headers['x-callfs-mode']),
     contentType: declaredContentType(request.headers['content-type']),
     upload: new ClientUpload(request.raw, reply.raw),
   };
+}
+
+/**
+ * A part of a file must never be taken for the whole (RFC 9110 section 14.4), nor an encoded body for the content.
+ * @throws CallFSError BAD_REQUEST
+ */
+function assertWhole({ headers }: FastifyRequest): void {
+  if (headers['content-range'] !== undefined) {
+    throw new CallFSError('BAD_REQUEST', 'Parts of a file cannot be uploaded (Content-Range); send the whole file.');
+  }
+  const { 'transfer-encoding': coding } = headers;
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
+    throw new CallFSError('BAD_REQUEST', 'The only transfer coding that this server understands is "chunked".');
+  }
 }
 
 /** Permission bits and the sticky bit; set-user-id and set-group-id mean nothing here. */

@@ -23,8 +23,15 @@ export function addHooks(app: FastifyInstance, services: HttpServices): void {
     reply.header('x-request-id', request.state.requestId);
     done(null, payload);
   });
+  let stopping = false;
+  app.addHook('preClose', (done) => {
+    stopping = true;
+    done();
+  });
   app.addHook('onResponse', (request, reply, done) => {
     if (hasUnreadBody(request.raw)) lingerForBody(request.raw);
+    // Its client was told that the connection stays open; the instance would wait for it.
+    else if (stopping) request.raw.socket.end();
     observe(services, request, reply);
     done();
   });

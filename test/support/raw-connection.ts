@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import * as net from 'node:net';
+import { waitFor } from './wait-for.ts';
 
 export interface RawAnswer {
   readonly status: number;
@@ -26,7 +27,7 @@ export class RawConnection implements Disposable {
   private constructor(socket: net.Socket, host: string) {
     this.#socket = socket;
     this.#host = host;
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
     });
     socket.on('error', () => {});
@@ -51,6 +52,11 @@ export class RawConnection implements Disposable {
   sendHead(method: string, target: string, headers: Readonly<Record<string, string>> = {}): void {
     const fields = Object.entries({ host: this.#host, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
     this.send(`${method} ${target} HTTP/1.1\r\n${fields.join('')}\r\n`);
+  }
+
+  /** Resolves when the server asks for the body (100 Continue). */
+  async continued(): Promise<void> {
+    await waitFor('100 Continue', () => this.#received.includes('HTTP/1.1 100 '));
   }
 
   /** Sends no more. */
@@ -107,7 +113,7 @@ export async function rawCall(
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body, 'latin1')) };
   connection.sendHead(method, target, { connection: 'close', ...length, ...headers });
   if (body !== undefined) connection.send(body);
-  return connection.answer(method);
+  return await connection.answer(method);
 }
 
 function parseAnswer(

@@ -1,0 +1,54 @@
+/** Circuit breaker: what it promises. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { waitFor } from '../../test/support/wait-for.ts';
+import type { CallFSError } from '../core/errors.ts';
+import { CircuitBreaker } from './circuit-breaker.ts';
+import { peerTimeout, proxyFailure } from './proxy-error.ts';
+
+function breaker() {
+  const peer = { failure: undefined as CallFSError | undefined, probes: 0 };
+  const changes: boolean[] = [];
+  const tested = new CircuitBreaker({
+    async probe() {
+      peer.probes++;
+      return peer.failure;
+    },
+    onChange: (up) => changes.push(up),
+  });
+  return { tested, peer, changes };
+}
+
+test('open, it fails at once with the failure that opened it, until the peer answers a probe', async () => {
+  const { tested, peer, changes } = breaker();
+  const failure = proxyFailure('two', 'connection refused');
+  peer.failure = failure;
+  tested.open(failure);
+  assert.throws(() => tested.assertUp(), failure);
+  await waitFor('some probes', () => peer.probes >= 2);
+  assert.equal(tested.isUp, false);
+  peer.failure = undefined;
+  await waitFor('the peer to be up', () => tested.isUp);
+  tested.assertUp();
+  assert.deepEqual(changes, [false, true]);
+  tested.close();
+});
+
+test('a suspicion opens it only when a probe fails too, and then with what the probe found', async () => {
+  const { tested, peer, changes } = breaker();
+  await tested.suspect();
+  tested.assertUp();
+  peer.failure = peerTimeout('two');
+  await tested.suspect();
+  assert.throws(() => tested.assertUp(), peer.failure);
+  assert.deepEqual(changes, [false]);
+  tested.close();
+});
+
+test('closed, it neither opens nor probes', () => {
+  const { tested, peer } = breaker();
+  tested.close();
+  tested.open(proxyFailure('two', 'connection refused'));
+  tested.assertUp();
+  assert.equal(peer.probes, 0);
+});

@@ -1,0 +1,78 @@
+/** Who may carry an instance id, played on the memory store. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { waitFor } from '../../test/support/wait-for.ts';
+import { MemoryMetadataStore } from '../metadata/memory/memory-metadata-store.ts';
+import { Membership, type MembershipOptions } from './membership.ts';
+
+/** Nothing is known of other processes but their heartbeats. */
+const strangers = { own: '', isRunning: () => undefined };
+
+function optionsFor(
+  store: MemoryMetadataStore,
+  bootId: string,
+  over: Partial<MembershipOptions> = {},
+): MembershipOptions {
+  return {
+    store,
+    instanceId: 'one',
+    bootId,
+    version: '1',
+    process: strangers,
+    endpoint: () => 'http://127.0.0.1:1',
+    clock: { now: () => Date.now() },
+    onReplaced: () => {},
+    onFailure: () => {},
+    ...over,
+  };
+}
+
+test('a live process keeps its id', async () => {
+  await using store = new MemoryMetadataStore();
+  await using _first = await Membership.join(optionsFor(store, 'boot-1'));
+  await assert.rejects(Membership.join(optionsFor(store, 'boot-2')), /carried by another running instance \(http/);
+});
+
+test('after a clean stop the id is free at once', async () => {
+  await using store = new MemoryMetadataStore();
+  const first = await Membership.join(optionsFor(store, 'boot-1'));
+  await first[Symbol.asyncDispose]();
+  await using _second = await Membership.join(optionsFor(store, 'boot-2'));
+  assert.equal((await store.findInstance('one'))?.bootId, 'boot-2');
+});
+
+test('after a crash the id is free when the heartbeat no longer moves, or at once when the process is known to be dead', async () => {
+  await using store = new MemoryMetadataStore();
+  const crashed = { id: 'one', endpoint: '', bootId: 'boot-1', version: '1', process: 'p' };
+  await store.registerInstance({ ...crashed, nowMs: Date.now(), replaces: undefined });
+  const startedAt = performance.now();
+  await using _second = await Membership.join(optionsFor(store, 'boot-2'));
+  assert(performance.now() - startedAt > 2000, 'took the id over without watching');
+  const known = { own: '', isRunning: () => false };
+  const again = performance.now();
+  await using _third = await Membership.join(optionsFor(store, 'boot-3', { process: known }));
+  assert(performance.now() - again < 1000, 'watched a process that is known to be dead');
+});
+
+test('who was replaced is told, and its clean stop does not stop the other', async () => {
+  await using store = new MemoryMetadataStore();
+  let replaced = false;
+  const onReplaced = (): void => {
+    replaced = true;
+  };
+  const first = await Membership.join(optionsFor(store, 'boot-1', { onReplaced }));
+  const dead = { own: '', isRunning: () => false };
+  await using _second = await Membership.join(optionsFor(store, 'boot-2', { process: dead }));
+  await waitFor('the first to notice', () => replaced);
+  await first[Symbol.asyncDispose]();
+  assert.equal((await store.findInstance('one'))?.stopped, false);
+});
+
+test('an address that becomes known later is announced', async () => {
+  await using store = new MemoryMetadataStore();
+  let endpoint = '';
+  await using membership = await Membership.join(optionsFor(store, 'boot-1', { endpoint: () => endpoint }));
+  endpoint = 'http://127.0.0.1:4711';
+  await membership.announce();
+  assert.equal((await store.findInstance('one'))?.endpoint, endpoint);
+});

@@ -1,0 +1,36 @@
+/** How long answers take. */
+import { type Answer, type CallOptions, call } from './client.ts';
+
+export interface TimedAnswer extends Answer {
+  readonly ms: number;
+}
+
+export async function timedCall(
+  method: string,
+  url: string,
+  path: string,
+  options: CallOptions = {},
+): Promise<TimedAnswer> {
+  const startedAt = performance.now();
+  const answer = await call(method, url, path, options);
+  return { ...answer, ms: performance.now() - startedAt };
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+/** Milliseconds of `count` requests, one after the other; each must be answered with `status`. */
+export async function latencies(
+  count: number,
+  status: number,
+  ...request: Parameters<typeof timedCall>
+): Promise<number[]> {
+  const times: number[] = [];
+  for (let round = 0; round < count; round++) {
+    const answer = await timedCall(...request);
+    if (answer.status !== status) throw new Error(`${request[0]} ${request[2]}: ${answer.status} ${answer.text}`);
+    times.push(answer.ms);
+  }
+  return times;
+}
