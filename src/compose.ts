@@ -164,7 +164,8 @@ function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts)
     ownEndpoint,
     configured: discovery.peer_endpoints,
     listInstances: () => store.listInstances(),
-    connectTimeoutMs: cluster.connect_timeout,
+    // The answer that it failed must come within the time, too.
+    connectTimeoutMs: 0.95 * cluster.connect_timeout,
     responseTimeoutMs: cluster.response_timeout,
     idleTimeoutMs: cluster.idle_timeout,
     maxConnections: cluster.max_connections_per_peer,

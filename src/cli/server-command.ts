@@ -1,5 +1,6 @@
 /** `callfs server`: runs one instance until it is told to stop. */
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import type { Command } from 'commander';
 import { startInstance } from '../compose.ts';
 import { loadConfig } from '../config/load.ts';
@@ -29,6 +30,8 @@ async function runServer(file: string | undefined): Promise<void> {
   const { config } = loadConfig(file === undefined ? {} : { file });
   const stopped = once(stopRequest(), 'abort').then(() => undefined);
   await using instance = await startInstance(config);
+  // Now, because a process that is killed would not write it.
+  flushCompileCache();
   const failure = await Promise.race([instance.failed, stopped]);
   if (failure) throw failure;
 }
