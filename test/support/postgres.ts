@@ -1,7 +1,7 @@
 /** A real PostgreSQL for tests, from the npm registry: its own data folder, a loopback port that the system chooses. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -101,6 +101,14 @@ export class TestPostgres implements AsyncDisposable {
     const exited = once(child, 'exit');
     child.kill(signal);
     await exited;
+  }
+
+  /** SIGSTOP to the server and all its processes, or SIGCONT: frozen, it accepts connections and says nothing. */
+  signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    const { pid } = this.#process ?? {};
+    if (pid === undefined) throw new Error('PostgreSQL is not running.');
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+    for (const target of [pid, ...children]) process.kill(target, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,6 +19,9 @@ const CONNECT_TIMEOUT_SECONDS = 2;
 /** Longer than any statement but the removal of a very large tree needs. */
 const STATEMENT_TIMEOUT_MS = 60_000;
 
+/** A server that accepted a question and went silent is as good as down. Every request begins with a question. */
+const READ_TIMEOUT_MS = 1900;
+
 const WORDS = {
   text: 'TEXT COLLATE "C"',
   integer: 'BIGINT',
@@ -68,7 +71,7 @@ class PostgresDatabase implements SqlDatabase {
 
   async read(text: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]> {
     try {
-      return await run(this.#sql, text, values);
+      return await beforeDeadline(run(this.#sql, text, values));
     } catch (error) {
       throw toCallFSError(error);
     }
@@ -104,6 +107,18 @@ async function run(
   values: readonly SqlValue[],
 ): Promise<readonly SqlRow[]> {
   return await sql.unsafe<SqlRow[]>(text, values as ParameterOrJSON<never>[], { prepare: true });
+}
+
+async function beforeDeadline<T>(answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(metadataUnavailable(new Error('PostgreSQL does not answer.'))), READ_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function repeatWhileUnserialisable<T>(transaction: () => Promise<T>): Promise<T> {
