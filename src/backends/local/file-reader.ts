@@ -1,7 +1,7 @@
 /** Reads one open file. The byte pump: a few reused buffers, one being read while the other is being sent. */
 import { backendUnavailable } from '../../core/errors.ts';
 import type { ByteSink, ContentReader } from '../backend.ts';
-import { closeFile, onDisk, readFully } from './descriptor.ts';
+import { closeReader, onDisk, readFully } from './descriptor.ts';
 
 /** Large enough that a read costs little beside the copying, small enough for many transfers at once. */
 const BUFFER_BYTES = 256 * 1024;
@@ -64,6 +64,6 @@ export class FileReader implements ContentReader {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await closeFile(this.#fd);
+    closeReader(this.#fd);
   }
 }

@@ -7,7 +7,7 @@ import { backendUnavailable, insufficientStorage } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Backend, ContentLedger, FoundContent, ObservedContent, StagedContent, StageOptions } from '../backend.ts';
 import { claimDataRoot } from './data-root.ts';
-import { closeFile, onDisk, openFile, statDescriptor, unlessAbsent } from './descriptor.ts';
+import { closeReader, onDisk, openFile, statDescriptor, statReader, unlessAbsent } from './descriptor.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { FileReader } from './file-reader.ts';
 import { Layout } from './layout.ts';
@@ -136,9 +136,9 @@ export class LocalBackend implements Backend {
 async function openIfContent(file: string, content: Content): Promise<FoundContent> {
   const fd = await unlessAbsent(openFile(file, OPEN_FOR_READING));
   if (fd === undefined) return { kind: 'missing' };
-  const stats = await statDescriptor(fd);
+  const stats = statReader(fd);
   if (isContent(stats, content)) return { kind: 'intact', reader: new FileReader(fd, content.sizeBytes) };
-  await closeFile(fd);
+  closeReader(fd);
   return { kind: stats.isFile() ? 'changed' : 'missing' };
 }
 
