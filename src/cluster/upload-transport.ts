@@ -7,6 +7,7 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { CallFSError } from '../core/errors.ts';
+import { bytesPassed } from '../streams/passing-bytes.ts';
 import { type DialOptions, dial } from './dial.ts';
 import {
   type AnswerSink,
@@ -103,6 +104,7 @@ async function sendBody(
   watch.pause();
   for await (const chunk of fromClient(body)) {
     if (isAnswered()) return;
+    bytesPassed(chunk.length);
     if (outgoing.write(chunk)) continue;
     watch.resume();
     await drained(outgoing);

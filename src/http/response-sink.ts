@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { ByteSink } from '../backends/backend.ts';
 import { type AnswerSink, ClientGone, type HeaderFields } from '../cluster/exchange.ts';
+import { bytesPassed } from '../streams/passing-bytes.ts';
 import type { RequestState } from './request-state.ts';
 
 /** Sends buffers that are reused: a write resolves when the kernel has the bytes. */
@@ -45,6 +46,7 @@ export class ForwardedAnswer implements AnswerSink {
 
   write(chunk: Uint8Array): boolean {
     this.#state.bytes += chunk.length;
+    bytesPassed(chunk.length);
     return this.#reply.raw.write(chunk);
   }
 

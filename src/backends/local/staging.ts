@@ -7,6 +7,7 @@ import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 import { backendUnavailable, CallFSError } from '../../core/errors.ts';
+import { bytesPassed } from '../../streams/passing-bytes.ts';
 import type { ContentReader, StagedContent, StageOptions } from '../backend.ts';
 import {
   closeFile,
@@ -115,6 +116,7 @@ class FileReceiver extends Writable {
 
   #append(chunks: Buffer[], done: (error?: Error | null) => void): void {
     for (const chunk of chunks) {
+      bytesPassed(chunk.length);
       this.#sizeBytes += chunk.length;
       this.#crc = crc32(chunk, this.#crc);
     }
