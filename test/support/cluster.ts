@@ -32,6 +32,8 @@ export class TestInstance implements AsyncDisposable {
   /** Every line logged since the instance was first started. */
   readonly log: LogLine[] = [];
   stderr = '';
+  /** False: lines after the start are thrown away unread. */
+  keepLog = true;
   #process: ChildProcess | undefined;
 
   constructor(id: string, folder: string, config: object) {
@@ -62,11 +64,14 @@ export class TestInstance implements AsyncDisposable {
     child.stderr.on('data', (text) => {
       this.stderr += text;
     });
-    createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));
+    const lines = createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));
     await waitFor(`${this.id} to answer`, () => {
       if (!this.isRunning) throw new Error(this.stderr.trim() || `${this.id} ended without a word`);
       return this.url !== '';
     });
+    if (this.keepLog) return;
+    lines.close();
+    child.stdout.resume();
   }
 
   #onLine(line: string): void {
@@ -108,6 +113,8 @@ export interface ClusterOptions {
   readonly instances?: number;
   /** Merged, section by section, over each instance's configuration. */
   readonly config?: Readonly<Record<string, object>>;
+  /** Whether tests may look at the log; it costs the time to parse it. Default: true. */
+  readonly keepLog?: boolean;
 }
 
 export class TestCluster implements AsyncDisposable {
@@ -133,11 +140,17 @@ export class TestCluster implements AsyncDisposable {
 }
 
 /** Instances `callfs-1`, `callfs-2`, … that know each other through the store. */
-export async function startCluster({ instances: count = 3, config = {} }: ClusterOptions = {}): Promise<TestCluster> {
+export async function startCluster({
+  instances: count = 3,
+  config = {},
+  keepLog = true,
+}: ClusterOptions = {}): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'callfs-test-'));
   const instances = Array.from({ length: count }, (_, index) => {
     const id = `callfs-${index + 1}`;
-    return new TestInstance(id, folder, mergeSections(defaultConfig(id, folder), config));
+    const instance = new TestInstance(id, folder, mergeSections(defaultConfig(id, folder), config));
+    instance.keepLog = keepLog;
+    return instance;
   });
   const cluster = new TestCluster(folder, instances);
   try {
