@@ -1,6 +1,7 @@
 /** From a configuration to a running instance. The only file that names concrete drivers. */
 
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
@@ -8,6 +9,8 @@ import type { FastifyInstance } from 'fastify';
 import { v7 as uuid } from 'uuid';
 import { Authenticator } from './auth/authenticator.ts';
 import type { Backend } from './backends/backend.ts';
+import type { ImportSource } from './backends/import-source.ts';
+import { openLocalImport } from './backends/local/import-open.ts';
 import { openLocalBackend } from './backends/local/local-backend.ts';
 import { Forwarder, type ForwardObserver } from './cluster/forward.ts';
 import { Membership } from './cluster/membership.ts';
@@ -17,6 +20,8 @@ import { processIdentity } from './cluster/process-identity.ts';
 import type { Config } from './config/config.ts';
 import { parseListenAddress } from './config/listen-address.ts';
 import type { BackendType } from './core/entry.ts';
+import type { CheckContext } from './engine/check-subject.ts';
+import { contentLedger } from './engine/content-ledger.ts';
 import type { EngineContext } from './engine/engine-context.ts';
 import { buildApp, buildMetricsApp } from './http/app.ts';
 import type { HttpServices, Readiness } from './http/http-services.ts';
@@ -86,8 +91,51 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   return { url, failed, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
+export interface CheckOptions {
+  /** Keep the instance from starting meanwhile, if it does not run. */
+  readonly claim: boolean;
+  /** Files of the operator that may lie under the data root. */
+  readonly excluded: readonly string[];
+}
+
+export interface OpenedCheck extends AsyncDisposable {
+  readonly context: CheckContext;
+}
+
+/**
+ * Opens what a check of the configured instance works with, whether it runs or not; creates nothing.
+ * @throws Error with one line for the operator
+ */
+export async function openCheck(config: Config, { claim, excluded }: CheckOptions): Promise<OpenedCheck> {
+  await using opened = new AsyncDisposableStack();
+  const instanceId = config.instance_discovery.instance_id;
+  const { type, sqlite_path: sqlite } = config.metadata_store;
+  // First the disk: what is wrong there is told without touching a database.
+  const { openLocalHoldings } = await import('./backends/local/scan-holdings.ts');
+  const holdings = opened.use(
+    await openLocalHoldings({
+      root: config.backend.localfs_root_path,
+      instanceId,
+      claim,
+      excluded: [...excluded, ...storeFiles(config)],
+    }),
+  );
+  if (type === 'sqlite' && !existsSync(sqlite)) {
+    throw new Error(`metadata_store.sqlite_path: there is no file ${sqlite}, so nothing can be compared.`);
+  }
+  const store = opened.use(await openStore(config));
+  const held = opened.move();
+  return {
+    context: { instanceId, store, holdings, clock, ids },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
 /** Only the driver that is asked for is loaded. */
-async function openStore({ metadata_store: { type, sqlite_path: path, dsn }, server }: Config): Promise<MetadataStore> {
+export async function openStore({
+  metadata_store: { type, sqlite_path: path, dsn },
+  server,
+}: Config): Promise<MetadataStore> {
   const { durability } = server;
   if (type === 'postgres') {
     const { openPostgres } = await import('./metadata/sql/postgres-database.ts');
@@ -109,7 +157,7 @@ async function openBackends(config: Config, parts: BackendParts): Promise<Readon
   const local = await openLocalBackend({
     root: config.backend.localfs_root_path,
     instanceId: config.instance_discovery.instance_id,
-    ledger: store,
+    ledger: contentLedger(config.instance_discovery.instance_id, store),
     durable: config.server.durability === 'full',
     onLostAndFound: (from, to) => {
       metrics.lostAndFound.inc();
@@ -141,6 +189,50 @@ function engineContext(config: Config, { store, backends, log, metrics }: Engine
   };
 }
 
+export interface AdoptionParts extends AsyncDisposable {
+  readonly engine: EngineContext;
+  readonly source: ImportSource;
+}
+
+export interface AdoptionOptions {
+  /** Absolute; undefined: what lies in the data root itself. */
+  readonly folder: string | undefined;
+  readonly copy: boolean;
+  readonly dryRun: boolean;
+  /** Files of the operator that may lie among those to be adopted. */
+  readonly excluded: readonly string[];
+}
+
+/**
+ * What `callfs adopt` works with, beside the instance or in its absence.
+ * @throws Error with one line for the operator
+ */
+export async function openAdoption(config: Config, options: AdoptionOptions): Promise<AdoptionParts> {
+  const instanceId = config.instance_discovery.instance_id;
+  const source = await openLocalImport({
+    ...options,
+    root: config.backend.localfs_root_path,
+    instanceId,
+    durable: config.server.durability === 'full',
+    excluded: [...options.excluded, ...storeFiles(config)],
+    readOnly: options.dryRun,
+  });
+  const store = await openStore(config);
+  const backends: EngineContext['backends'] = new Map();
+  const engine: EngineContext = {
+    ...{ instanceId, store, backends, clock, ids },
+    defaultBackend: 'localfs',
+    maxUploadBytes: undefined,
+    onAdopted() {},
+  };
+  return { engine, source, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+}
+
+/** SQLite's file and those that it keeps beside it. */
+function storeFiles({ metadata_store: { type, sqlite_path: path } }: Config): string[] {
+  return type === 'sqlite' ? ['', '-wal', '-shm', '-journal'].map((suffix) => path + suffix) : [];
+}
+
 function authenticatorOf({ auth }: Config): Authenticator {
   return new Authenticator({ apiKeys: auth.api_keys, apiKeyUsers: auth.api_key_users, users: auth.users });
 }
@@ -162,6 +254,7 @@ function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts)
   return {
     instanceId: discovery.instance_id,
     ownEndpoint,
+    ownPublicUrl: config.server.external_url,
     configured: discovery.peer_endpoints,
     listInstances: () => store.listInstances(),
     // The answer that it failed must come within the time, too.
@@ -203,6 +296,7 @@ function joinCluster(config: Config, { fail, log, ...parts }: JoinParts): Promis
     instanceId,
     version: VERSION,
     process: processIdentity(),
+    publicUrl: config.server.external_url,
     clock,
     onReplaced: () => fail(new Error(`Another process has taken the instance id ${instanceId} over.`)),
     onFailure: (error) => log.error({ err: error }, 'the heartbeat did not reach the metadata store'),

@@ -771,9 +771,13 @@ suite('answers of /v1/files', () => {
   suite('between instances', () => {
     const target = '/v1/files/between.txt';
     let signer: PeerSigner;
+    /** Of the owner, as it tells who knows the secret. */
+    let boot = '';
     before(async () => {
       await create('between.txt');
       signer = signerOf('callfs-2');
+      const refused = await withPeer(signer.sign({ method: 'GET', target }, 'callfs-1', ''));
+      boot = String(refused.headers['x-callfs-peer-refused']).slice('boot='.length);
     });
 
     function secret(): string {
@@ -788,7 +792,7 @@ suite('answers of /v1/files', () => {
     const withPeer = (value: string) => call('GET', owner.url, target, { headers: { 'x-callfs-peer': value } });
 
     test('a signed request is accepted once, and refused when it is replayed', async () => {
-      const header = signer.sign({ method: 'GET', target }, 'callfs-1');
+      const header = signer.sign({ method: 'GET', target }, 'callfs-1', boot);
       assert.equal((await withPeer(header)).status, 200);
       assertError(await withPeer(header), 401, 'AUTHENTICATION_FAILED');
     });
@@ -799,16 +803,18 @@ suite('answers of /v1/files', () => {
         empty: '',
         'an instance name': 'callfs-2',
         'the secret itself': secret(),
-        'another method': signer.sign({ method: 'DELETE', target }, 'callfs-1'),
-        'another target': signer.sign({ method: 'GET', target: '/v1/files/other' }, 'callfs-1'),
-        'another instance': signer.sign({ method: 'GET', target }, 'callfs-3'),
+        'another method': signer.sign({ method: 'DELETE', target }, 'callfs-1', boot),
+        'another target': signer.sign({ method: 'GET', target: '/v1/files/other' }, 'callfs-1', boot),
+        'another instance': signer.sign({ method: 'GET', target }, 'callfs-3', boot),
         'another secret': signerOf('callfs-2', { secret: 'another-secret-0123456789' }).sign(
           { method: 'GET', target },
           'callfs-1',
+          boot,
         ),
-        'an old one': signerOf('callfs-2', { skewMs: -61_000 }).sign({ method: 'GET', target }, 'callfs-1'),
-        'one of the future': signerOf('callfs-2', { skewMs: 61_000 }).sign({ method: 'GET', target }, 'callfs-1'),
-        'its own': signerOf('callfs-1').sign({ method: 'GET', target }, 'callfs-1'),
+        'an old one': signerOf('callfs-2', { skewMs: -61_000 }).sign({ method: 'GET', target }, 'callfs-1', boot),
+        'one of the future': signerOf('callfs-2', { skewMs: 61_000 }).sign({ method: 'GET', target }, 'callfs-1', boot),
+        'one for another boot': signer.sign({ method: 'GET', target }, 'callfs-1', 'an-earlier-boot'),
+        'its own': signerOf('callfs-1').sign({ method: 'GET', target }, 'callfs-1', boot),
       };
       for (const [what, value] of Object.entries(headers)) {
         const answer = await withPeer(value);
@@ -821,7 +827,7 @@ suite('answers of /v1/files', () => {
     });
 
     test('a signature does not replace the key of the client', async () => {
-      const sign = () => ({ 'x-callfs-peer': signer.sign({ method: 'GET', target }, 'callfs-1') });
+      const sign = () => ({ 'x-callfs-peer': signer.sign({ method: 'GET', target }, 'callfs-1', boot) });
       assertError(await call('GET', owner.url, target, { key: null, headers: sign() }), 401, 'AUTHENTICATION_FAILED');
       assertError(
         await call('GET', owner.url, target, { key: secret(), headers: sign() }),
@@ -835,7 +841,7 @@ suite('answers of /v1/files', () => {
       assert.equal((await call('POST', peer.url, '/v1/files/on-the-peer', { body: 'x' })).status, 201);
       const misdirected = '/v1/files/on-the-peer';
       for (const method of ['GET', 'PUT', 'DELETE']) {
-        const headers = { 'x-callfs-peer': signer.sign({ method, target: misdirected }, 'callfs-1') };
+        const headers = { 'x-callfs-peer': signer.sign({ method, target: misdirected }, 'callfs-1', boot) };
         const body = method === 'PUT' ? { body: 'y' } : {};
         const answer = await call(method, owner.url, misdirected, { headers, ...body });
         const { instance_id, url } = assertError(answer, 421, 'MISDIRECTED_REQUEST');

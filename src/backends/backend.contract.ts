@@ -28,6 +28,10 @@ export class TestLedger implements ContentLedger {
     this.discarded = this.discarded.filter(({ seq }) => !seqs.includes(seq));
   }
 
+  async hasFile(path: VirtualPath): Promise<boolean> {
+    return this.paths.has(path);
+  }
+
   /** The commit of a write: the path points to the new content, the old one is garbage. */
   point(path: VirtualPath, content: Content): void {
     this.drop(path);

@@ -84,11 +84,88 @@ export interface Backend {
   observe(path: VirtualPath, contentId: string): Promise<ObservedContent | undefined>;
 }
 
+/** What became of a content, looked for wherever it may lie. */
+export type Examination =
+  | { readonly kind: 'intact' }
+  /** Size and stamp fit, the bytes are others. */
+  | { readonly kind: 'corrupt'; readonly checksum: string }
+  /** It lies somewhere else than in its natural place; the instance finds it only in `staging`. */
+  | { readonly kind: 'misplaced'; readonly area: 'staging' | 'long-names' }
+  /** Another file lies in the natural place. @see Holdings.observe */
+  | { readonly kind: 'changed'; readonly adoptable: boolean }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+/** A file that lies in a backend, whoever put it there. */
+export interface HeldFile {
+  /** Where it lies under the root, as an operator reads it; also names that no path can have. */
+  readonly location: string;
+  /** The same as bytes: names on a disk need not be text. */
+  readonly rawLocation: Uint8Array;
+  /** The path whose natural place this is; undefined: of none. */
+  readonly path: VirtualPath | undefined;
+  /** The content it is named after; undefined: it has the name of a path. */
+  readonly contentId: string | undefined;
+  readonly sizeBytes: number;
+  readonly storageStamp: string;
+  /** Stays the same while the file is written to, and is not shared with a file that comes after it. */
+  readonly identity: string;
+}
+
+export interface UnreadablePlace {
+  readonly location: string;
+  readonly reason: string;
+}
+
+/** What a backend holds, looked at and put right from beside the instance that serves it, or in its absence. */
+export interface Holdings extends AsyncDisposable {
+  readonly type: BackendType;
+  /** Where it is, for the operator. */
+  readonly root: string;
+  /** Whether this process has the backend for itself: the instance does not run and cannot start. */
+  readonly claimed: boolean;
+
+  /** Whether the instance's process uses the backend now. */
+  isServed(): Promise<boolean>;
+
+  /** Rejects when what is there now is not the instance's: nothing may be concluded from what is missing. */
+  assertPresent(): Promise<void>;
+
+  /** @param deep also reads all bytes of what looks intact */
+  examine(content: Content, path: VirtualPath, deep: boolean): Promise<Examination>;
+
+  /** @see Backend.observe */
+  observe(path: VirtualPath, contentId: string): Promise<ObservedContent | undefined>;
+
+  /** Every file but staged ones; `under`: only that path and what is below. In no particular order. */
+  files(under: VirtualPath | undefined): AsyncIterable<HeldFile | UnreadablePlace>;
+
+  /** Whether that very file is still there. */
+  isThere(file: HeldFile): Promise<boolean>;
+
+  /** The content ids that something is staged under. */
+  staged(): Promise<readonly string[]>;
+
+  /** When the last byte of a staged content was written; undefined: nothing is staged under this id. */
+  stagedAtMs(contentId: string): Promise<number | undefined>;
+
+  /** Moves exactly this file to where unknown files are kept; resolves to its new location, undefined when it is not there. */
+  moveAside(file: HeldFile): Promise<string | undefined>;
+
+  /** Brings a misplaced content back to where `settle` finds it. Only when claimed. */
+  bringBack(contentId: string): Promise<void>;
+
+  /** What the instance does when it starts: places staged content, removes what nothing points to. Only when claimed. */
+  settle(ledger: ContentLedger): Promise<void>;
+}
+
 /** What a backend asks of the namespace to settle; the metadata store fits. */
 export interface ContentLedger {
   locateContents(contentIds: readonly string[]): Promise<readonly { contentId: string; path: VirtualPath }[]>;
   listDiscarded(instanceId: string, limit: number): Promise<readonly Discarded[]>;
   forgetDiscarded(seqs: readonly number[]): Promise<void>;
+  /** Whether the namespace has a file of this instance at a path now. */
+  hasFile(path: VirtualPath): Promise<boolean>;
 }
 
 /** Content that the namespace no longer points to, at the path where it lay. */

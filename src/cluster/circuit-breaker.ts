@@ -5,7 +5,7 @@
 import type { CallFSError } from '../core/errors.ts';
 
 /** How often a peer that is down is asked whether it is back. */
-const PROBE_EVERY_MS = 250;
+const PROBE_EVERY_MS = 100;
 
 export interface CircuitBreakerOptions {
   /** Resolves to what a request would find: undefined, the peer answers. Must settle within a bounded time. */

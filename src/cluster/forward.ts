@@ -43,9 +43,13 @@ export interface ForwarderOptions {
 }
 
 const MISDIRECTED = 421;
+/** How a peer refuses a signature that was made for another boot of it; its own follows. */
+const BOOT = 'boot=';
 
 export class Forwarder {
   readonly #options: ForwarderOptions;
+  /** Of every peer the boot that it last told, for which signatures must be made. */
+  readonly #boots = new Map<string, string>();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -77,16 +81,26 @@ export class Forwarder {
   }
 
   async #exchange(instanceId: string, request: ForwardRequest, sink: AnswerSink): Promise<ForwardOutcome> {
+    let judge = await this.#ask(instanceId, request, sink);
+    if (judge.refused?.startsWith(BOOT)) {
+      // A signature is judged before the body is asked for, so the whole request can be sent again.
+      this.#boots.set(instanceId, judge.refused.slice(BOOT.length));
+      judge = await this.#ask(instanceId, request, sink);
+    }
+    if (judge.refused !== undefined) throw refusal(instanceId, judge.refused);
+    return judge.status === MISDIRECTED ? { kind: 'misdirected' } : { kind: 'answered', status: judge.status };
+  }
+
+  async #ask(instanceId: string, request: ForwardRequest, sink: AnswerSink): Promise<JudgingSink> {
     const { peers, signer } = this.#options;
     const peer = await peers.getPeer(instanceId);
     const { method, target, body, signal } = request;
     const headers = endToEndRequestFields(request.headers);
     headers['x-request-id'] = request.requestId;
-    headers[PEER_HEADER] = signer.sign({ method, target }, instanceId);
+    headers[PEER_HEADER] = signer.sign({ method, target }, instanceId, this.#boots.get(instanceId) ?? '');
     const judge = new JudgingSink(sink);
     await peer.exchange({ method, target, headers, body, signal }, judge);
-    if (judge.refused !== undefined) throw refusal(instanceId, judge.refused);
-    return judge.status === MISDIRECTED ? { kind: 'misdirected' } : { kind: 'answered', status: judge.status };
+    return judge;
   }
 }
 

@@ -20,6 +20,7 @@ function optionsFor(
     version: '1',
     process: strangers,
     endpoint: () => 'http://127.0.0.1:1',
+    publicUrl: '',
     clock: { now: () => Date.now() },
     onReplaced: () => {},
     onFailure: () => {},
@@ -43,7 +44,7 @@ test('after a clean stop the id is free at once', async () => {
 
 test('after a crash the id is free when the heartbeat no longer moves, or at once when the process is known to be dead', async () => {
   await using store = new MemoryMetadataStore();
-  const crashed = { id: 'one', endpoint: '', bootId: 'boot-1', version: '1', process: 'p' };
+  const crashed = { id: 'one', endpoint: '', publicUrl: '', bootId: 'boot-1', version: '1', process: 'p' };
   await store.registerInstance({ ...crashed, nowMs: Date.now(), replaces: undefined });
   const startedAt = performance.now();
   await using _second = await Membership.join(optionsFor(store, 'boot-2'));

@@ -12,8 +12,10 @@ export interface MembershipOptions {
   readonly bootId: string;
   readonly version: string;
   readonly process: ProcessIdentity;
-  /** Base URL for clients and peers; empty as long as it is not known. */
+  /** Base URL for peers; empty as long as it is not known. */
   readonly endpoint: () => string;
+  /** Base URL that the operator gave for clients; empty: none. */
+  readonly publicUrl: string;
   readonly clock: Clock;
   /** Another process has taken the id over: this one must stop. */
   readonly onReplaced: () => void;
@@ -41,15 +43,16 @@ export class Membership implements AsyncDisposable {
 
   /** @throws Error with one line for the operator when a live process has the id */
   static async join(options: MembershipOptions): Promise<Membership> {
-    const { store, instanceId, bootId, version, process, clock } = options;
+    const { store, instanceId, bootId, version, process, publicUrl, clock } = options;
     const previous = await store.findInstance(instanceId);
     if (previous && (await isAlive(options, previous))) throw alreadyRunning(previous);
     // Read again: only the record that was judged may be replaced, and its beat may be one that was under way.
     const replaces = await store.findInstance(instanceId);
     if (replaces && replaces.bootId !== previous?.bootId) throw alreadyRunning(replaces);
     const endpoint = options.endpoint();
-    const request = { id: instanceId, endpoint, bootId, version, process: process.own, nowMs: clock.now(), replaces };
-    if (!(await store.registerInstance(request))) throw alreadyRunning({ id: instanceId, endpoint });
+    const registered = { id: instanceId, endpoint, publicUrl, bootId, version, process: process.own };
+    if (!(await store.registerInstance({ ...registered, nowMs: clock.now(), replaces })))
+      throw alreadyRunning({ id: instanceId, endpoint });
     return new Membership(options);
   }
 

@@ -5,8 +5,10 @@ import { proxyFailure } from './proxy-error.ts';
 
 export interface PeerDirectoryOptions extends Omit<PeerOptions, 'instanceId' | 'endpoint'> {
   readonly instanceId: string;
-  /** Base URL of this instance, for clients. */
+  /** Base URL under which this instance listens. */
   readonly ownEndpoint: () => string;
+  /** Base URL that the operator gave this instance for clients; empty: none. */
+  readonly ownPublicUrl: string;
   /** Instance id → base URL. */
   readonly configured: Readonly<Record<string, string>>;
   readonly listInstances: () => Promise<readonly InstanceRecord[]>;
@@ -20,7 +22,7 @@ const REFRESH_AFTER_MS = 2000;
 export class PeerDirectory {
   readonly #options: PeerDirectoryOptions;
   readonly #peers = new Map<string, Peer>();
-  #registered = new Map<string, string>();
+  #registered = new Map<string, InstanceRecord>();
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,7 +50,18 @@ export class PeerDirectory {
     const configured = this.#options.configured[instanceId];
     if (configured !== undefined) return configured;
     await this.#refresh();
-    return this.#registered.get(instanceId);
+    return this.#registered.get(instanceId)?.endpoint;
+  }
+
+  /**
+   * Base URL of an instance for clients: what its operator gave, or what peers use. Every instance that has
+   * the same peers configured gives the same answer.
+   */
+  async findPublicUrl(instanceId: string): Promise<string | undefined> {
+    const { instanceId: own, ownPublicUrl, configured } = this.#options;
+    if (instanceId === own) return ownPublicUrl || configured[own] || this.#options.ownEndpoint();
+    await this.#refresh();
+    return this.#registered.get(instanceId)?.publicUrl || (await this.findEndpoint(instanceId));
   }
 
   /** @throws CallFSError PROXY_ERROR when nobody knows where the instance is */
@@ -73,7 +86,7 @@ export class PeerDirectory {
     const instances = await this.#options.listInstances();
     // One that is just starting has not told its address yet.
     const reachable = instances.filter(({ endpoint }) => endpoint !== '');
-    this.#registered = new Map(reachable.map(({ id, endpoint }) => [id, endpoint]));
+    this.#registered = new Map(reachable.map((instance) => [instance.id, instance]));
     this.#refreshedAt = performance.now();
   }
 

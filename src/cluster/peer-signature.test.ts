@@ -19,16 +19,19 @@ const refused = (reason: string) => ({ kind: 'refused', reason });
 
 test('a signed request proves which instance sent it', () => {
   const { sender, receiver } = pair();
-  assert.deepEqual(receiver.verify(REQUEST, sender.sign(REQUEST, 'two')), { kind: 'peer', instanceId: 'one' });
+  assert.deepEqual(receiver.verify(REQUEST, sender.sign(REQUEST, 'two', 'boot-2')), {
+    kind: 'peer',
+    instanceId: 'one',
+  });
 });
 
 test('the secret does not travel', () => {
-  assert(!pair().sender.sign(REQUEST, 'two').includes(SECRET));
+  assert(!pair().sender.sign(REQUEST, 'two', 'boot-2').includes(SECRET));
 });
 
 test('another method, target, receiver, sender or time is refused', () => {
   const { sender, receiver } = pair();
-  const header = sender.sign(REQUEST, 'two');
+  const header = sender.sign(REQUEST, 'two', 'boot-2');
   assert.deepEqual(receiver.verify({ ...REQUEST, method: 'DELETE' }, header), refused('wrong-signature'));
   assert.deepEqual(receiver.verify({ ...REQUEST, target: '/v1/files/other' }, header), refused('wrong-signature'));
   assert.deepEqual(receiver.verify(REQUEST, header.replace('from=one', 'from=six')), refused('wrong-signature'));
@@ -39,10 +42,13 @@ test('another method, target, receiver, sender or time is refused', () => {
 
 test('a repetition is refused', () => {
   const { sender, receiver } = pair();
-  const header = sender.sign(REQUEST, 'two');
+  const header = sender.sign(REQUEST, 'two', 'boot-2');
   receiver.verify(REQUEST, header);
   assert.deepEqual(receiver.verify(REQUEST, header), refused('replayed'));
-  assert.deepEqual(receiver.verify(REQUEST, sender.sign(REQUEST, 'two')), { kind: 'peer', instanceId: 'one' });
+  assert.deepEqual(receiver.verify(REQUEST, sender.sign(REQUEST, 'two', 'boot-2')), {
+    kind: 'peer',
+    instanceId: 'one',
+  });
 });
 
 test('clocks may differ by 60 seconds', () => {
@@ -53,7 +59,7 @@ test('clocks may differ by 60 seconds', () => {
     [-60_001, false],
   ] as const) {
     const { sender, receiver, time } = pair();
-    const header = sender.sign(REQUEST, 'two');
+    const header = sender.sign(REQUEST, 'two', 'boot-2');
     time.now += skewMs;
     const verdict = receiver.verify(REQUEST, header);
     assert.equal(verdict.kind, accepted ? 'peer' : 'refused', String(skewMs));
@@ -62,7 +68,7 @@ test('clocks may differ by 60 seconds', () => {
 
 test('the wrong instance, a loop, a missing secret and garbage are told apart', () => {
   const { sender } = pair();
-  const header = sender.sign(REQUEST, 'two');
+  const header = sender.sign(REQUEST, 'two', 'boot-2');
   assert.deepEqual(pair({ receiver: 'three' }).receiver.verify(REQUEST, header), refused('wrong-instance'));
   assert.deepEqual(pair({ receiver: 'one' }).receiver.verify(REQUEST, header), refused('loop'));
   assert.deepEqual(pair({ receiverSecret: undefined }).receiver.verify(REQUEST, header), refused('no-secret'));
@@ -70,4 +76,13 @@ test('the wrong instance, a loop, a missing secret and garbage are told apart', 
   for (const garbage of ['', 'x', `${header}x`, header.slice(1), 'from=one']) {
     assert.deepEqual(pair().receiver.verify(REQUEST, garbage), refused('malformed'));
   }
+});
+
+test('a signature for another boot of the receiver is refused with the right one, even if it was never seen', () => {
+  const { sender, receiver } = pair();
+  for (const boot of ['', 'an-earlier-boot']) {
+    assert.deepEqual(receiver.verify(REQUEST, sender.sign(REQUEST, 'two', boot)), refused('boot=boot-2'));
+  }
+  const forged = pair({ receiverSecret: 'another' });
+  assert.deepEqual(forged.receiver.verify(REQUEST, sender.sign(REQUEST, 'two', '')), refused('wrong-signature'));
 });

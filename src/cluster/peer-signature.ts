@@ -1,6 +1,7 @@
 /**
  * Proves to an instance that a request comes from a peer: an HMAC-SHA-256 of the shared secret over what the
- * request asks, who asks whom, when, and a number used once. The secret itself never travels.
+ * request asks, who asks whom, when, and a number used once. The secret itself never travels. It is made for one
+ * boot of the receiver, so that a restart, which forgets the numbers, brings no old signature back to life.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/runtime.ts';
@@ -39,9 +40,12 @@ export type PeerRefusal =
   | 'wrong-signature'
   | 'clock-skew'
   | 'replayed'
-  | 'loop';
+  | 'loop'
+  /** Made for another boot of the receiver than the one named. */
+  | `boot=${string}`;
 
-const FIELDS = /^from=([\w.-]+);to=([\w.-]+);time=(\d{1,15});nonce=([\w-]{1,64})\.(\d{1,15});signature=([\w-]{43})$/;
+const FIELDS =
+  /^from=([\w.-]+);to=([\w.-]+);boot=([\w-]{0,64});time=(\d{1,15});nonce=([\w-]{1,64})\.(\d{1,15});signature=([\w-]{43})$/;
 
 export class PeerSigner {
   readonly #options: PeerSignerOptions;
@@ -52,23 +56,28 @@ export class PeerSigner {
     this.#options = options;
   }
 
-  /** The value of the peer header for a request to the instance `to`. */
-  sign(request: SignedRequest, to: string): string {
+  /**
+   * The value of the peer header for a request to the instance `to`.
+   * @param boot the receiver's, as it told in an earlier refusal; empty: not known yet
+   */
+  sign(request: SignedRequest, to: string, boot: string): string {
     const { instanceId, bootId, clock } = this.#options;
-    const fields = `from=${instanceId};to=${to};time=${clock.now()};nonce=${bootId}.${++this.#counter}`;
+    const fields = `from=${instanceId};to=${to};boot=${boot};time=${clock.now()};nonce=${bootId}.${++this.#counter}`;
     return `${fields};signature=${this.#mac(request, fields)}`;
   }
 
   verify(request: SignedRequest, header: string): PeerVerdict {
-    const { secret, instanceId, clock } = this.#options;
+    const { secret, instanceId, bootId: ownBoot, clock } = this.#options;
     if (secret === undefined) return refused('no-secret');
     const match = FIELDS.exec(header);
     if (!match) return refused('malformed');
-    const [, from = '', to, time, bootId = '', counter, signature = ''] = match;
+    const [, from = '', to, boot, time, bootId = '', counter, signature = ''] = match;
     const fields = header.slice(0, header.lastIndexOf(';signature='));
     if (!equal(signature, this.#mac(request, fields))) return refused('wrong-signature');
     if (from === instanceId) return refused('loop');
     if (to !== instanceId) return refused('wrong-instance');
+    // Told only to who knows the secret; the peer signs once more.
+    if (boot !== ownBoot) return refused(`boot=${ownBoot}`);
     if (Math.abs(clock.now() - Number(time)) > MAX_SKEW_MS) return refused('clock-skew');
     if (!this.#window.accept(bootId, Number(counter), clock.now())) return refused('replayed');
     return { kind: 'peer', instanceId: from };

@@ -40,7 +40,7 @@ export async function resolvePath(context: EngineContext, user: User, path: Virt
   return { path, entry: undefined, parent: lastOf(directories), missing, blockedBy: undefined };
 }
 
-/** What the path names. @throws CallFSError FILE_NOT_FOUND */
+/** What the path names; below a file there is nothing. @throws CallFSError FILE_NOT_FOUND */
 export function getEntry({ entry, path }: ResolvedPath, namesDirectory: boolean): Entry {
   if (!entry || (namesDirectory && entry.type === 'file')) throw notFound(path);
   return entry;

@@ -26,6 +26,7 @@ export function authenticate({ authenticator, signer }: HttpServices, request: F
 export function verifyPeer(signer: HttpServices['signer'], request: FastifyRequest, header: string): string {
   const verdict = signer.verify({ method: request.method, target: targetOf(request) }, header);
   if (verdict.kind === 'peer') return verdict.instanceId;
+  request.state.cause = `peer signature refused: ${verdict.reason}`;
   throw new CallFSError('AUTHENTICATION_FAILED', 'The signature of the forwarding instance is not valid.', {
     headers: { [PEER_REFUSED_HEADER]: verdict.reason, 'www-authenticate': 'Bearer' },
   });

@@ -31,7 +31,7 @@ export function addHooks(app: FastifyInstance, services: HttpServices): void {
   app.addHook('onResponse', (request, reply, done) => {
     if (hasUnreadBody(request.raw)) lingerForBody(request.raw);
     // Its client was told that the connection stays open; the instance would wait for it.
-    else if (stopping) request.raw.socket.end();
+    else if (stopping) request.raw.socket.destroySoon();
     observe(services, request, reply);
     done();
   });

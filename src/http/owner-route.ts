@@ -101,7 +101,7 @@ async function assertMayForward(
   path: VirtualPath,
 ): Promise<Forwarder> {
   if (forwarder && state.peer === undefined) return forwarder;
-  const endpoint = await peers.findEndpoint(entry.instanceId);
+  const endpoint = await peers.findPublicUrl(entry.instanceId);
   const url = endpoint === undefined ? {} : { url: `${endpoint}${FILES}${encodePath(path)}` };
   throw new CallFSError('MISDIRECTED_REQUEST', `${path} belongs to instance ${entry.instanceId}; ask that one.`, {
     details: { instance_id: entry.instanceId, ...url },

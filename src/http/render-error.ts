@@ -8,6 +8,9 @@ import type { HttpServices } from './http-services.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+/** Failures between instances: the log says why, also when nothing below failed. */
+const BETWEEN_INSTANCES: ReadonlySet<string> = new Set(['PROXY_ERROR', 'PEER_TIMEOUT', 'ROUTING_LOOP']);
+
 export async function renderError(
   services: HttpServices,
   error: unknown,
@@ -16,7 +19,7 @@ export async function renderError(
 ): Promise<void> {
   const known = toCallFSError(error);
   const { state } = request;
-  if (known.cause !== undefined) state.cause ??= known.cause;
+  state.cause ??= known.cause ?? (BETWEEN_INSTANCES.has(known.code) ? known.message : undefined);
   if (isClientGone(error) || reply.raw.headersSent) {
     reply.hijack();
     reply.raw.destroy();
@@ -34,7 +37,7 @@ async function errorJson(services: HttpServices, error: CallFSError, requestId: 
     return { ...error.details, code: error.code, message: error.message, request_id: requestId };
   }
   services.metrics.conflicts.inc({ kind: conflictKind(error) });
-  const endpoint = await services.peers.findEndpoint(error.existing.instanceId).catch(() => undefined);
+  const endpoint = await services.peers.findPublicUrl(error.existing.instanceId).catch(() => undefined);
   return conflictJson(error, endpoint, requestId);
 }
 

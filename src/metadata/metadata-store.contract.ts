@@ -11,6 +11,7 @@ import type { User } from '../core/permissions.ts';
 import type {
   CreateOutcome,
   DiscardedContent,
+  LocatedFile,
   MetadataStore,
   NewDirectory,
   NewEntry,
@@ -40,6 +41,7 @@ export function metadataStoreContract(
     describe('removing a tree', () => removingTrees(open, openShared));
     describe('listing', () => listing(open, openShared));
     describe('locating contents', () => locating(open));
+    describe('listing files', () => listingFiles(open));
     describe('discarded contents', () => discarding(open));
     describe('instances', () => instances(open, openShared));
     describe('counting files', () => counting(open));
@@ -997,7 +999,55 @@ function locating(open: Open): void {
   });
 }
 
+function listingFiles(open: Open): void {
+  it('lists every file once with its path and attributes, page by page, and no directories', async () => {
+    await using store = await open();
+    const expected: { entry: Entry; path: string }[] = [];
+    for (let at = 0; at < 25; at++) {
+      const parents = ['a', '日本', 'c%_'].slice(0, at % 4);
+      const given = { instanceId: `instance-${at % 3}` };
+      const { entry } = expectKind(await createAt(store, parents, sampleFile(`file-${at}`, given)), 'created');
+      expected.push({ entry, path: ['', ...parents, entry.name].join('/') });
+    }
+    const listed: LocatedFile[] = [];
+    for (;;) {
+      const page = await store.listFiles(listed.at(-1)?.entry.id, 10);
+      listed.push(...page);
+      if (page.length < 10) break;
+    }
+    assert.deepEqual(
+      listed,
+      expected.sort((left, right) => Buffer.compare(Buffer.from(left.entry.id), Buffer.from(right.entry.id))),
+    );
+  });
+
+  it('lists nothing in an empty namespace, and a replaced file under the same id', async () => {
+    await using store = await open();
+    assert.deepEqual(await store.listFiles(undefined, 10), []);
+    const file = await makeFile(store, ROOT_ID, 'file');
+    const replaced = expectKind(await store.replaceContent(replacementOf(file)), 'replaced').entry;
+    assert.deepEqual(await store.listFiles(undefined, 10), [{ entry: replaced, path: '/file' }]);
+    assert.deepEqual(await store.listFiles(file.id, 10), []);
+  });
+}
+
 function discarding(open: Open): void {
+  it('lists what all instances have to remove, in pages', async () => {
+    await using store = await open();
+    for (const instanceId of ['instance-1', 'instance-2', 'instance-1', 'gone']) {
+      const file = await makeFile(store, ROOT_ID, 'file', { instanceId });
+      await store.removeEntry({ entryId: file.id, expectContentId: undefined });
+    }
+    const all = await store.listAllDiscarded(undefined, 10);
+    assert.deepEqual(
+      all.map((row) => row.instanceId),
+      ['instance-1', 'instance-2', 'instance-1', 'gone'],
+    );
+    assert.deepEqual(await store.listAllDiscarded(undefined, 2), all.slice(0, 2));
+    assert.deepEqual(await store.listAllDiscarded(all[1]?.seq, 2), all.slice(2));
+    assert.deepEqual(await store.listAllDiscarded(all[3]?.seq, 2), []);
+  });
+
   it('lists the oldest first, no more than asked for, and numbers grow', async () => {
     await using store = await open();
     const files: FileEntry[] = [];
@@ -1050,6 +1100,7 @@ function instances(open: Open, openShared: OpenShared): void {
   const registration = (given: Partial<RegisterInstance> = {}): RegisterInstance => ({
     id: 'instance-1',
     endpoint: 'https://one.example:8443',
+    publicUrl: 'https://files.example',
     bootId: 'boot-1',
     version: '1.0.0',
     process: 'process-1',
@@ -1068,6 +1119,7 @@ function instances(open: Open, openShared: OpenShared): void {
     assert.deepEqual(record, {
       id: 'instance-1',
       endpoint: 'https://one.example:8443',
+      publicUrl: 'https://files.example',
       bootId: 'boot-1',
       beat: record.beat,
       lastSeenMs: 1_767_225_600_000,
@@ -1105,6 +1157,7 @@ function instances(open: Open, openShared: OpenShared): void {
     const takeover = registration({
       bootId: 'boot-2',
       endpoint: 'https://two',
+      publicUrl: '',
       version: '2.0.0',
       nowMs: 5,
       replaces: seen,
@@ -1119,6 +1172,7 @@ function instances(open: Open, openShared: OpenShared): void {
     assert.deepEqual(taken, {
       id: 'instance-1',
       endpoint: 'https://two',
+      publicUrl: '',
       bootId: 'boot-2',
       beat: taken?.beat,
       lastSeenMs: 5,
@@ -1250,7 +1304,9 @@ function closing(open: Open): void {
       store.removeTree(file.id, admin),
       store.listChildren(ROOT_ID, undefined, 1),
       store.locateContents([file.contentId]),
+      store.listFiles(undefined, 1),
       store.listDiscarded('instance-1', 1),
+      store.listAllDiscarded(undefined, 1),
       store.forgetDiscarded([1]),
       store.findInstance('instance-1'),
       store.listInstances(),
@@ -1289,6 +1345,7 @@ function sharing(open: Open, reopen: Open): void {
     const start = {
       id: 'instance-1',
       endpoint: 'https://one',
+      publicUrl: '',
       bootId: 'boot-1',
       version: '1',
       process: 'process-1',

@@ -73,6 +73,12 @@ export interface LocatedContent {
   readonly path: VirtualPath;
 }
 
+/** A file with the path it has. */
+export interface LocatedFile {
+  readonly entry: FileEntry;
+  readonly path: VirtualPath;
+}
+
 /** Bytes that a commit made garbage and that `instanceId` still has to remove from its backend. */
 export interface DiscardedContent extends Content {
   /** Grows with every row; rows are handled in this order. */
@@ -85,8 +91,10 @@ export interface DiscardedContent extends Content {
 
 export interface InstanceRecord {
   readonly id: string;
-  /** Base URL under which clients and peers reach it. */
+  /** Base URL under which peers reach it; empty as long as it is starting. */
   readonly endpoint: string;
+  /** Base URL that the operator gave for clients; empty: none. */
+  readonly publicUrl: string;
   /** New at every start of the instance's process. */
   readonly bootId: string;
   /** Grows with every heartbeat: tells a live process from a dead one without comparing clocks. */
@@ -103,6 +111,7 @@ export interface InstanceRecord {
 export interface RegisterInstance {
   readonly id: string;
   readonly endpoint: string;
+  readonly publicUrl: string;
   readonly bootId: string;
   readonly version: string;
   readonly process: string;
@@ -153,11 +162,21 @@ export interface MetadataStore {
    */
   listChildren(directoryId: string, after: string | undefined, limit: number): Promise<readonly Entry[]>;
 
+  /**
+   * All files of the namespace with their paths, one page, in the order of their ids: a file that exists all
+   * the time is listed exactly once, whatever happens to its name and its content meanwhile.
+   * @param after only ids greater than this; undefined: from the first
+   */
+  listFiles(after: string | undefined, limit: number): Promise<readonly LocatedFile[]>;
+
   /** Which of these contents an entry points to, and under which path; the others are garbage. */
   locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]>;
 
   /** The oldest contents that an instance still has to remove. */
   listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]>;
+
+  /** The discarded contents of all instances, whether the instance is known or not, one page behind `after`. */
+  listAllDiscarded(after: number | undefined, limit: number): Promise<readonly DiscardedContent[]>;
 
   /** Forgets discarded contents after their bytes are durably gone. Unknown numbers are not an error. */
   forgetDiscarded(seqs: readonly number[]): Promise<void>;

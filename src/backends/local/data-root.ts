@@ -2,7 +2,7 @@
  * The claim of one process on a data root. The lock is a lock of the kernel (through SQLite's locking), so it
  * ends with the process however that dies, and a file beside it tells whose root it is.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { systemErrorCode } from '../../core/errors.ts';
 import type { Layout } from './layout.ts';
@@ -13,6 +13,19 @@ interface Identity {
 }
 
 const FORMAT = 1;
+const SQLITE_BUSY = 5;
+
+/** The root without symbolic links, made if need be: what lies in it can then be told from what only seems to. */
+export async function canonicalRoot(root: string): Promise<string> {
+  try {
+    await mkdir(root, { recursive: true });
+    return await realpath(root);
+  } catch (error) {
+    throw new Error(`The data root ${root} cannot be made (${systemErrorCode(error) ?? 'unknown error'}).`, {
+      cause: error,
+    });
+  }
+}
 
 /**
  * Creates the root's layout and takes it for `instanceId` until disposed.
@@ -37,6 +50,32 @@ export async function claimDataRoot(layout: Layout, instanceId: string): Promise
   return lock;
 }
 
+/**
+ * Takes a root that exists, without creating anything in it.
+ * @returns undefined when a running instance has it
+ */
+export function claimExistingRoot(layout: Layout): Disposable | undefined {
+  try {
+    return takeLock(layout);
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof Error && 'errcode' in cause && cause.errcode === SQLITE_BUSY) return undefined;
+    throw error;
+  }
+}
+
+/** @throws Error with one line for the operator unless this is, at this moment, the root of `instanceId` */
+export async function assertOwnRoot(layout: Layout, instanceId: string): Promise<void> {
+  const identity = await readIdentity(layout);
+  if (identity === undefined) {
+    throw new Error(
+      `The folder ${layout.root} is not the data root of an instance: it has no .callfs/instance.json. ` +
+        'Is the disk mounted, and backend.localfs_root_path right?',
+    );
+  }
+  assertFits(layout, identity, instanceId);
+}
+
 function takeLock(layout: Layout): Disposable {
   const database = new DatabaseSync(layout.lock, { timeout: 0 });
   try {
@@ -56,6 +95,10 @@ async function assertIdentity(layout: Layout, instanceId: string): Promise<void>
     await rename(`${layout.identity}.new`, layout.identity);
     return;
   }
+  assertFits(layout, identity, instanceId);
+}
+
+function assertFits(layout: Layout, identity: Identity, instanceId: string): void {
   if (identity.instance_id !== instanceId) {
     throw new Error(
       `The data root ${layout.root} belongs to instance ${identity.instance_id}, this is ${instanceId}: ` +

@@ -193,6 +193,78 @@ test('a symbolic link is never followed', async () => {
   assert.notEqual((await opened.backend.open(content, path)).kind, 'intact');
 });
 
+test('a link to a directory outside is moved aside, nothing is written or read behind it', async () => {
+  await using opened = await OpenedLocal.open();
+  const outside = await mkdtemp(join(tmpdir(), 'callfs-outside-'));
+  await symlink(outside, join(opened.root, 'link'));
+  await put(opened, testPath('link', 'deep', 'file'), 'mine');
+  await opened.backend.settled();
+  assert.deepEqual(readdirSync(outside), []);
+  assert.equal(await read(opened, testPath('link', 'deep', 'file')), 'mine');
+  assert.equal(opened.lostAndFound.length, 1);
+  await rename(join(opened.root, 'link'), join(outside, 'link'));
+  await symlink(join(outside, 'link'), join(opened.root, 'link'));
+  await writeFile(join(outside, 'link/deep/file'), 'changed outside');
+  const content = opened.ledger.paths.get(testPath('link', 'deep', 'file'));
+  assert(content);
+  assert.equal(await opened.backend.probe(content, testPath('link', 'deep', 'file')), 'missing');
+  assert.equal(await opened.backend.observe(testPath('link', 'deep', 'file'), 'observed'), undefined);
+  await rm(outside, { recursive: true });
+});
+
+test('a content that cannot be placed holds up no other, and is placed when it can be', async () => {
+  await using opened = await OpenedLocal.open();
+  await put(opened, testPath('first'), 'first');
+  await opened.backend.settled();
+  const staged = await opened.backend.stage(nextContentId(), chunksOf('stuck'), { maxBytes: undefined });
+  opened.ledger.point(testPath('stuck'), staged.content);
+  const file = join(opened.root, '.callfs/lost+found');
+  await mkdir(join(opened.root, 'stuck/full'), { recursive: true });
+  await rm(file, { recursive: true });
+  opened.backend.committed(staged);
+  opened.ledger.drop(testPath('first'));
+  await put(opened, testPath('second'), 'second');
+  await opened.backend.settled();
+  assert.deepEqual(opened.files(), ['second']);
+  assert(opened.failures.length > 0);
+  assert.equal(await read(opened, testPath('stuck')), 'stuck');
+  await mkdir(file);
+  while (!opened.files().includes('stuck')) await opened.backend.settled();
+  assert.deepEqual(opened.staged(), []);
+});
+
+test('a path that was replaced and removed at once leaves nothing in lost+found', async () => {
+  await using opened = await OpenedLocal.open();
+  const path = testPath('short-lived');
+  for (const text of ['first', 'second', 'third']) {
+    await put(opened, path, text);
+    await opened.backend.settled();
+    const last = opened.ledger.paths.get(path);
+    assert(last);
+    // As if the next version was committed and removed before the settler came by.
+    opened.ledger.point(path, { ...last, contentId: nextContentId(), storageStamp: 'never-there' });
+    opened.ledger.drop(path);
+    opened.ledger.discarded.reverse();
+    await opened.backend.settled();
+    assert.deepEqual(opened.files(), []);
+  }
+  assert.deepEqual(opened.lostAndFound, []);
+});
+
+test('a file that was changed on disk and then removed goes to lost+found', async () => {
+  await using opened = await OpenedLocal.open();
+  await put(opened, testPath('edited'), 'original');
+  await opened.backend.settled();
+  await writeFile(join(opened.root, 'edited'), 'changed on disk');
+  opened.ledger.drop(testPath('edited'));
+  await opened.backend.settled();
+  assert.deepEqual(opened.files(), []);
+  assert.deepEqual(
+    opened.lostAndFound.map((kept) => readFileSync(kept, 'utf8')),
+    ['changed on disk'],
+  );
+});
+
 test('a failed upload leaves no file behind', async () => {
   await using opened = await OpenedLocal.open();
   async function* broken(): AsyncGenerator<Uint8Array> {

@@ -1,12 +1,13 @@
 /** Files on a disk of this instance, at rest under their own names. */
 import { constants } from 'node:fs';
-import { access, lstat, statfs, unlink } from 'node:fs/promises';
+import { access, lstat, realpath, statfs, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Content } from '../../core/entry.ts';
 import { backendUnavailable, insufficientStorage } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Backend, ContentLedger, FoundContent, ObservedContent, StagedContent, StageOptions } from '../backend.ts';
-import { claimDataRoot } from './data-root.ts';
+import { canonicalRoot, claimDataRoot } from './data-root.ts';
 import { closeReader, onDisk, openFile, statDescriptor, statReader, unlessAbsent } from './descriptor.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { FileReader } from './file-reader.ts';
@@ -26,7 +27,7 @@ export interface LocalBackendOptions extends Pick<SettlerOptions, 'onLostAndFoun
 
 /** Claims the root, finishes what an earlier process left there, and serves it until disposed. */
 export async function openLocalBackend(options: LocalBackendOptions): Promise<LocalBackend> {
-  const layout = new Layout(options.root);
+  const layout = new Layout(await canonicalRoot(options.root));
   const claim = await claimDataRoot(layout, options.instanceId);
   const directories = new DirectorySync(options.durable);
   const settler = new Settler({ ...options, layout, directories });
@@ -108,9 +109,9 @@ export class LocalBackend implements Backend {
     // The natural place twice: settling may bring the content there between the first look and the second.
     for (const file of [natural, this.#layout.stagingFile(content.contentId), natural]) {
       found = await openIfContent(file, content);
-      if (found.kind === 'intact') break;
+      if (found.kind === 'intact') return found;
     }
-    return found;
+    return found.kind === 'changed' && (await isReachedByLink(natural)) ? { kind: 'missing' } : found;
   }
 
   async probe(content: Content, path: VirtualPath): Promise<FoundContent['kind']> {
@@ -133,6 +134,12 @@ export class LocalBackend implements Backend {
   }
 }
 
+/** Behind a symbolic link lies something else than this instance's data. */
+async function isReachedByLink(file: string): Promise<boolean> {
+  const directory = dirname(file);
+  return (await unlessAbsent(realpath(directory))) !== directory;
+}
+
 async function openIfContent(file: string, content: Content): Promise<FoundContent> {
   const fd = await unlessAbsent(openFile(file, OPEN_FOR_READING));
   if (fd === undefined) return { kind: 'missing' };
@@ -142,7 +149,8 @@ async function openIfContent(file: string, content: Content): Promise<FoundConte
   return { kind: stats.isFile() ? 'changed' : 'missing' };
 }
 
-async function observeFile(file: string, contentId: string): Promise<ObservedContent | undefined> {
+export async function observeFile(file: string, contentId: string): Promise<ObservedContent | undefined> {
+  if (await isReachedByLink(file)) return undefined;
   const fd = await unlessAbsent(openFile(file, OPEN_FOR_READING));
   if (fd === undefined) return undefined;
   const before = await statDescriptor(fd);

@@ -3,14 +3,14 @@
  * the namespace does not know.
  */
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import { systemErrorCode } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Discarded } from '../backend.ts';
 import { unlessAbsent } from './descriptor.ts';
 import type { Layout } from './layout.ts';
-import { isContent } from './stamp.ts';
+import { isContent, stampOf } from './stamp.ts';
 
 export interface Placement {
   readonly contentId: string;
@@ -21,17 +21,30 @@ export interface PlacerOptions {
   readonly layout: Layout;
   /** Told when a file that CallFS does not know was moved out of the way. */
   readonly onLostAndFound: (from: string, to: string) => void;
+  /** Whether the namespace has a file of this instance at a path now. */
+  readonly hasFile: (path: VirtualPath) => Promise<boolean>;
 }
 
 export class Placer {
   readonly #layout: Layout;
   readonly #onLostAndFound: PlacerOptions['onLostAndFound'];
+  readonly #hasFile: PlacerOptions['hasFile'];
   /** Directories whose names changed and are not yet durable. */
   readonly touched = new Set<string>();
+  /** Discarded content → the stamp of another file that was seen in its place and seemed to be nobody's. */
+  readonly #strays = new Map<string, string>();
+  /** Directories found in this round to be reached without symbolic links. */
+  readonly #plain = new Set<string>();
 
-  constructor({ layout, onLostAndFound }: PlacerOptions) {
+  constructor({ layout, onLostAndFound, hasFile }: PlacerOptions) {
     this.#layout = layout;
     this.#onLostAndFound = onLostAndFound;
+    this.#hasFile = hasFile;
+  }
+
+  /** What was known of the disk may have changed. */
+  beginRound(): void {
+    this.#plain.clear();
   }
 
   /**
@@ -52,20 +65,48 @@ export class Placer {
     return true;
   }
 
-  /** Removes exactly this content wherever it lies, never anything newer at its path. */
-  async remove(discarded: Discarded): Promise<void> {
+  /**
+   * Removes exactly this content wherever it lies, never anything newer at its path.
+   * @param others everything else that was discarded at this path; undefined: not all of it is known
+   * @returns false when a later round must look again
+   */
+  async remove(discarded: Discarded, others: readonly Discarded[] | undefined): Promise<boolean> {
     const staged = this.#layout.stagingFile(discarded.contentId);
-    if ((await unlessAbsent(unlink(staged).then(() => true))) === true) return;
+    if ((await unlessAbsent(unlink(staged).then(() => true))) === true) return true;
     const natural = this.#layout.naturalFile(discarded.path, discarded.contentId);
     const stats = await unlessAbsent(lstat(natural));
-    if (!stats || !isContent(stats, discarded)) return;
-    await unlessAbsent(unlink(natural));
+    if (!stats?.isFile() || (await this.#findLink(natural)) !== undefined) return true;
+    if (isContent(stats, discarded)) {
+      await unlessAbsent(unlink(natural));
+    } else {
+      if (!(await this.#seemsStray(stats, discarded.path, others))) return true;
+      if (this.#strays.get(discarded.contentId) !== stampOf(stats)) {
+        this.#strays.set(discarded.contentId, stampOf(stats));
+        return false;
+      }
+      this.#strays.delete(discarded.contentId);
+      await this.#moveAside(natural);
+    }
     await this.#pruneEmptyDirectories(dirname(natural));
+    return true;
+  }
+
+  /**
+   * Changed outside CallFS before it was removed, so nobody's any more: neither garbage with a row of its own nor what
+   * came after. Only so when it seems so twice: what came after may just have been removed too, and its row not be read yet.
+   */
+  async #seemsStray(stats: Stats, path: VirtualPath, others: readonly Discarded[] | undefined): Promise<boolean> {
+    if (others === undefined || others.some((content) => isContent(stats, content))) return false;
+    return !(await this.#hasFile(path));
   }
 
   /** The file or directory that stops `to` from being written; undefined when the way is free. */
   async #findObstacle(to: string, known: readonly Discarded[]): Promise<string | undefined> {
     const stats = await this.#lstatBelowFiles(to);
+    if (stats === undefined || stats.file === to) {
+      const link = await this.#findLink(to);
+      if (link !== undefined) return link;
+    }
     if (stats === undefined) return undefined;
     if (stats.file !== to) return stats.file;
     if (stats.isDirectory()) return (await removedIfEmpty(to)) ? undefined : to;
@@ -83,6 +124,22 @@ export class Placer {
     for (let above = dirname(file); above.length > this.#layout.root.length; above = dirname(above)) {
       const stats = await unlessAbsent(lstat(above));
       if (stats && !stats.isDirectory()) return Object.assign(stats, { file: above });
+    }
+    return undefined;
+  }
+
+  /** The topmost symbolic link among the directories above `file`: what lies behind it is not in this root. */
+  async #findLink(file: string): Promise<string | undefined> {
+    const directory = dirname(file);
+    if (this.#plain.has(directory)) return undefined;
+    if ((await unlessAbsent(realpath(directory))) === directory) {
+      this.#plain.add(directory);
+      return undefined;
+    }
+    let above = this.#layout.root;
+    for (const name of relative(this.#layout.root, directory).split('/')) {
+      above = `${above}/${name}`;
+      if ((await unlessAbsent(lstat(above)))?.isSymbolicLink()) return above;
     }
     return undefined;
   }

@@ -9,12 +9,12 @@ import type { DirectorySync } from './directory-sync.ts';
 import type { Layout } from './layout.ts';
 import { type Placement, Placer, type PlacerOptions } from './placement.ts';
 
-export interface SettlerOptions extends PlacerOptions {
+export interface SettlerOptions extends Omit<PlacerOptions, 'hasFile'> {
   readonly layout: Layout;
   readonly ledger: ContentLedger;
   readonly instanceId: string;
   readonly directories: DirectorySync;
-  /** Told when a round failed; it is repeated. */
+  /** Told when something could not be settled; it is repeated. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -33,11 +33,14 @@ export class Settler {
   #removalsPending = true;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** Contents whose placement or removal failed; left alone until the next retry. */
+  readonly #postponed = new Set<string>();
   #stopped = false;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-    this.#placer = new Placer(options);
+    this.#placer = new Placer({ ...options, hasFile: (path) => options.ledger.hasFile(path) });
   }
 
   /** Finishes what an earlier process left: staged content that an entry points to is placed, any other removed. */
@@ -69,6 +72,7 @@ export class Settler {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#retry);
     await this.#running?.catch(() => {});
   }
 
@@ -85,50 +89,92 @@ export class Settler {
     try {
       while (!this.#stopped && (await this.#round()));
     } catch (error) {
-      this.#options.onFailure(error);
-      setTimeout(() => this.removalsPending(), RETRY_AFTER_MS).unref();
+      this.#failed(error);
     }
   }
 
-  /** One round; true when there is more to do. */
+  /** Reports a failure and sees to it that everything is tried again. */
+  #failed(error: unknown): void {
+    this.#options.onFailure(error);
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#postponed.clear();
+      this.removalsPending();
+    }, RETRY_AFTER_MS).unref();
+  }
+
+  /** One round; true when there is more to do now. */
   async #round(): Promise<boolean> {
     const { ledger, instanceId } = this.#options;
-    const wanted = [...this.#staged.keys()].slice(0, ROUND_SIZE);
+    const wanted = this.#ready().take(ROUND_SIZE).toArray();
     if (wanted.length === 0 && !this.#removalsPending) return false;
     this.#removalsPending = false;
+    this.#placer.beginRound();
     const located = await ledger.locateContents(wanted);
     // Read after `located`: it holds every removal that came before the places just read.
-    const discarded = await ledger.listDiscarded(instanceId, ROUND_SIZE);
-    const allKnown = discarded.length < ROUND_SIZE;
-    const blocked = allKnown ? await this.#placeAll(located, discarded) : [];
-    await forEachParallel(discarded, (content) => this.#remove(content));
-    for (const placement of blocked) await this.#finishPlacement(placement, [], true);
+    const rows = await ledger.listDiscarded(instanceId, ROUND_SIZE);
+    const allKnown = rows.length < ROUND_SIZE;
+    const blocked = allKnown ? await this.#placeAll(located, rows) : [];
+    const removed = await this.#removeAll(rows, allKnown);
+    await this.#eachAlone(blocked, (placement) => this.#place(placement, [], true));
     if (allKnown) await this.#dropUnwanted(wanted, located);
-    await this.#makeDurable(discarded);
-    this.#removalsPending ||= !allKnown;
-    return this.#staged.size > 0 || this.#removalsPending;
+    await this.#makeDurable(removed);
+    this.#removalsPending ||= !allKnown && removed.length > 0;
+    return this.#removalsPending || !this.#ready().next().done;
+  }
+
+  /** Staged contents that did not fail just now. */
+  #ready(): IteratorObject<string, undefined> {
+    return this.#staged.keys().filter((contentId) => !this.#postponed.has(contentId));
   }
 
   /** @returns what could not be placed yet because something was in the way */
   async #placeAll(located: readonly Placement[], discarded: readonly Discarded[]): Promise<Placement[]> {
     const blocked: Placement[] = [];
     const garbage = Map.groupBy(discarded, ({ path }) => path);
-    await forEachParallel(located, async (placement) => {
+    await this.#eachAlone(located, async (placement) => {
       const known = garbage.get(placement.path) ?? [];
-      if (!(await this.#finishPlacement(placement, known, false))) blocked.push(placement);
+      if (!(await this.#place(placement, known, false))) blocked.push(placement);
     });
     return blocked;
   }
 
-  async #finishPlacement(placement: Placement, known: readonly Discarded[], force: boolean): Promise<boolean> {
+  async #place(placement: Placement, known: readonly Discarded[], force: boolean): Promise<boolean> {
     if (!(await this.#placer.place(placement, known, force))) return false;
     this.#staged.delete(placement.contentId);
     return true;
   }
 
-  async #remove(content: Discarded): Promise<void> {
-    if (content.backendType === 'localfs') await this.#placer.remove(content);
-    this.#staged.delete(content.contentId);
+  /** @returns what is gone */
+  async #removeAll(discarded: readonly Discarded[], allKnown: boolean): Promise<Discarded[]> {
+    const removed: Discarded[] = [];
+    const byPath = Map.groupBy(discarded, ({ path }) => path);
+    const ready = discarded.filter(({ contentId }) => !this.#postponed.has(contentId));
+    await this.#eachAlone(ready, async (content) => {
+      const others = allKnown ? byPath.get(content.path) : undefined;
+      if (content.backendType === 'localfs' && !(await this.#placer.remove(content, others))) {
+        this.#removalsPending = true;
+        return;
+      }
+      this.#staged.delete(content.contentId);
+      removed.push(content);
+    });
+    return removed;
+  }
+
+  /** What fails for one content is tried again later and holds up no other. */
+  async #eachAlone<T extends { readonly contentId: string }>(
+    contents: readonly T[],
+    work: (content: T) => Promise<unknown>,
+  ): Promise<void> {
+    await forEachParallel(contents, async (content) => {
+      try {
+        await work(content);
+      } catch (error) {
+        this.#postponed.add(content.contentId);
+        this.#failed(error);
+      }
+    });
   }
 
   async #dropUnwanted(wanted: readonly string[], located: readonly Placement[]): Promise<void> {

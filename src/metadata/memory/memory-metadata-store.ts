@@ -13,6 +13,7 @@ import type {
   InstanceFiles,
   InstanceRecord,
   LocatedContent,
+  LocatedFile,
   MetadataStore,
   NewEntry,
   RegisterInstance,
@@ -130,6 +131,13 @@ export class MemoryMetadataStore implements MetadataStore {
     return this.#tree().childrenOf(directoryId, after).slice(0, limit);
   }
 
+  async listFiles(after: string | undefined, limit: number): Promise<readonly LocatedFile[]> {
+    const tree = this.#tree();
+    const behind = tree.files().filter(({ id }) => after === undefined || compareBytes(id, after) > 0);
+    const page = [...behind].sort((left, right) => compareBytes(left.id, right.id)).slice(0, limit);
+    return page.map((entry) => ({ entry, path: tree.pathOf(entry) }));
+  }
+
   async locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]> {
     const tree = this.#tree();
     const files = contentIds.map((contentId) => tree.findByContent(contentId)).filter((file) => file !== undefined);
@@ -140,6 +148,12 @@ export class MemoryMetadataStore implements MetadataStore {
     this.#assertOpen();
     const own = this.#discarded.values().filter((row) => row.instanceId === instanceId);
     return [...own.take(limit)];
+  }
+
+  async listAllDiscarded(after: number | undefined, limit: number): Promise<readonly DiscardedContent[]> {
+    this.#assertOpen();
+    const behind = this.#discarded.values().filter(({ seq }) => after === undefined || seq > after);
+    return [...behind.take(limit)];
   }
 
   async forgetDiscarded(seqs: readonly number[]): Promise<void> {
@@ -159,11 +173,12 @@ export class MemoryMetadataStore implements MetadataStore {
 
   async registerInstance(request: RegisterInstance): Promise<boolean> {
     this.#assertOpen();
-    const { id, endpoint, bootId, version, process, nowMs, replaces } = request;
+    const { replaces, nowMs, ...registered } = request;
+    const { id } = registered;
     const current = this.#instances.get(id);
     if (current?.bootId !== replaces?.bootId || current?.beat !== replaces?.beat) return false;
     const beat = (current?.beat ?? 0) + 1;
-    this.#instances.set(id, { id, endpoint, bootId, beat, lastSeenMs: nowMs, stopped: false, version, process });
+    this.#instances.set(id, { ...registered, beat, lastSeenMs: nowMs, stopped: false });
     this.#entries.claimRoot(id, nowMs);
     return true;
   }

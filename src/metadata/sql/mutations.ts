@@ -201,17 +201,17 @@ async function forgetDiscarded(tx: SqlTransaction, seqs: readonly number[]): Pro
 }
 
 async function registerInstance(tx: SqlTransaction, request: RegisterInstance): Promise<boolean> {
-  const { id, endpoint, bootId, version, process, nowMs, replaces } = request;
-  const columns = [id, endpoint, bootId, nowMs, version, process];
+  const { id, endpoint, publicUrl, bootId, version, process, nowMs, replaces } = request;
+  const columns = [id, endpoint, bootId, nowMs, version, process, publicUrl];
   const registered = replaces
     ? await tx.all(
         `UPDATE instances SET endpoint = $2, boot_id = $3, beat = beat + 1, last_seen_ms = $4, stopped = 0,
-           version = $5, process = $6 WHERE id = $1 AND boot_id = $7 AND beat = $8 RETURNING id`,
+           version = $5, process = $6, public_url = $7 WHERE id = $1 AND boot_id = $8 AND beat = $9 RETURNING id`,
         [...columns, replaces.bootId, replaces.beat],
       )
     : await tx.all(
-        `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version, process)
-         VALUES ($1, $2, $3, 1, $4, 0, $5, $6) ON CONFLICT DO NOTHING RETURNING id`,
+        `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version, process, public_url)
+         VALUES ($1, $2, $3, 1, $4, 0, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id`,
         columns,
       );
   if (registered.length === 0) return false;

@@ -21,6 +21,8 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 
 /** A server that accepted a question and went silent is as good as down. Every request begins with a question. */
 const READ_TIMEOUT_MS = 1900;
+/** Names in a path from which on the server may take longer, because it works and not because it is silent. */
+const LONG_PATH = 256;
 
 const WORDS = {
   text: 'TEXT COLLATE "C"',
@@ -71,7 +73,8 @@ class PostgresDatabase implements SqlDatabase {
 
   async read(text: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]> {
     try {
-      return await beforeDeadline(run(this.#sql, text, values));
+      const timeoutMs = values.length > LONG_PATH ? STATEMENT_TIMEOUT_MS : READ_TIMEOUT_MS;
+      return await beforeDeadline(run(this.#sql, text, values), timeoutMs);
     } catch (error) {
       throw toCallFSError(error);
     }
@@ -109,10 +112,10 @@ async function run(
   return await sql.unsafe<SqlRow[]>(text, values as ParameterOrJSON<never>[], { prepare: true });
 }
 
-async function beforeDeadline<T>(answer: Promise<T>): Promise<T> {
+async function beforeDeadline<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(metadataUnavailable(new Error('PostgreSQL does not answer.'))), READ_TIMEOUT_MS);
+    timer = setTimeout(() => reject(metadataUnavailable(new Error('PostgreSQL does not answer.'))), timeoutMs);
   });
   try {
     return await Promise.race([answer, silence]);

@@ -1,5 +1,5 @@
 /** Rows of the tables ⇄ the types of the domain. */
-import type { BackendType, Entry } from '../../core/entry.ts';
+import type { BackendType, Entry, FileEntry } from '../../core/entry.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { DiscardedContent, InstanceRecord, NewEntry } from '../metadata-store.ts';
 import type { SqlRow, SqlValue } from './sql-database.ts';
@@ -95,6 +95,12 @@ export function toEntry(row: SqlRow): Entry {
   };
 }
 
+export function toFile(row: SqlRow): FileEntry {
+  const entry = toEntry(row);
+  if (entry.type !== 'file') throw new TypeError('The row holds no file.');
+  return entry;
+}
+
 export function toDiscarded(row: SqlRow): DiscardedContent {
   return {
     seq: integer(row, 'seq'),
@@ -109,6 +115,7 @@ export function toInstance(row: SqlRow): InstanceRecord {
   return {
     id: text(row, 'id'),
     endpoint: text(row, 'endpoint'),
+    publicUrl: text(row, 'public_url'),
     bootId: text(row, 'boot_id'),
     beat: integer(row, 'beat'),
     lastSeenMs: integer(row, 'last_seen_ms'),

@@ -1,7 +1,7 @@
 /** The namespace on a SQL database; what differs between databases is in the driver. */
 import { type Entry, ROOT_ID } from '../../core/entry.ts';
 import type { User } from '../../core/permissions.ts';
-import { pathOfNames } from '../../core/virtual-path.ts';
+import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type {
   CreateEntry,
   CreateOutcome,
@@ -10,6 +10,7 @@ import type {
   InstanceFiles,
   InstanceRecord,
   LocatedContent,
+  LocatedFile,
   MetadataStore,
   RegisterInstance,
   RemoveEntry,
@@ -18,7 +19,7 @@ import type {
   ReplaceContent,
   ReplaceOutcome,
 } from '../metadata-store.ts';
-import { ENTRY_COLUMNS, entryColumnsOf, text, toDiscarded, toEntry, toInstance } from './rows.ts';
+import { ENTRY_COLUMNS, entryColumnsOf, text, toDiscarded, toEntry, toFile, toInstance } from './rows.ts';
 import type { SqlDatabase } from './sql-database.ts';
 
 /** Contents located by one statement: a few fixed sizes keep the number of prepared statements small. */
@@ -63,6 +64,11 @@ export class SqlMetadataStore implements MetadataStore {
     return (await this.#database.read(sql, [directoryId, after ?? '', limit])).map(toEntry);
   }
 
+  async listFiles(after: string | undefined, limit: number): Promise<readonly LocatedFile[]> {
+    const rows = await this.#database.read(LIST_FILES, [after ?? '', limit]);
+    return rows.map((row) => ({ entry: toFile(row), path: `/${text(row, 'path')}` as VirtualPath }));
+  }
+
   async locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]> {
     const located: LocatedContent[] = [];
     for (let at = 0; at < contentIds.length; ) {
@@ -89,6 +95,11 @@ export class SqlMetadataStore implements MetadataStore {
   async listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]> {
     const sql = 'SELECT * FROM discarded WHERE instance_id = $1 ORDER BY seq LIMIT $2';
     return (await this.#database.read(sql, [instanceId, limit])).map(toDiscarded);
+  }
+
+  async listAllDiscarded(after: number | undefined, limit: number): Promise<readonly DiscardedContent[]> {
+    const sql = 'SELECT * FROM discarded WHERE seq > $1 ORDER BY seq LIMIT $2';
+    return (await this.#database.read(sql, [after ?? -1, limit])).map(toDiscarded);
   }
 
   forgetDiscarded(seqs: readonly number[]): Promise<void> {
@@ -147,6 +158,18 @@ function resolveStatement(size: number): string {
   resolveStatements.set(size, sql);
   return sql;
 }
+
+/** A page of files by id, and the names from each up to the root put together. */
+const LIST_FILES = `
+  WITH RECURSIVE page AS (
+    SELECT ${ENTRY_COLUMNS} FROM entries WHERE type = 'file' AND id > $1 ORDER BY id LIMIT $2
+  ), up (file_id, parent_id, path) AS (
+    SELECT id, parent_id, name FROM page
+    UNION ALL
+    SELECT up.file_id, e.parent_id, e.name || '/' || up.path FROM up JOIN entries AS e ON e.id = up.parent_id
+    WHERE up.parent_id <> '${ROOT_ID}'
+  ) SELECT ${entryColumnsOf('page')}, up.path FROM page
+    JOIN up ON up.file_id = page.id AND up.parent_id = '${ROOT_ID}' ORDER BY page.id`;
 
 /** Names of the entries with these contents and of all above them, each from the top down. */
 function locateStatement(size: number): string {

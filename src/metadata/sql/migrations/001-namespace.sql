@@ -46,6 +46,7 @@ CREATE INDEX discarded_by_instance ON discarded (instance_id, seq);
 CREATE TABLE instances (
   id           {{text}} NOT NULL PRIMARY KEY,
   endpoint     {{text}} NOT NULL,
+  public_url   {{text}} NOT NULL,
   boot_id      {{text}} NOT NULL,
   beat         {{integer}} NOT NULL,
   last_seen_ms {{integer}} NOT NULL,

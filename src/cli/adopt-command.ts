@@ -1,0 +1,118 @@
+/** `callfs adopt`: files that exist already enter the namespace. */
+import { resolve } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type AdoptionParts, openAdoption } from '../compose.ts';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { parseGroupName } from '../config/names.ts';
+import type { User } from '../core/permissions.ts';
+import { ROOT_PATH, toVirtualPath, type VirtualPath } from '../core/virtual-path.ts';
+import { type AdoptTreeRequest, adoptTree } from '../engine/adopt-tree.ts';
+import type { AdoptTreeReport } from '../engine/adopt-tree-report.ts';
+import { AdoptProgress } from './adopt-progress.ts';
+import { adoptJson, adoptSummary, needsAttention } from './adopt-report.ts';
+
+interface AdoptOptions {
+  readonly config?: string;
+  readonly owner: string;
+  readonly group?: string;
+  readonly into?: VirtualPath;
+  readonly copy?: true;
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+const EXIT_REPORTED = 3;
+
+const EXAMPLES = `
+Without DIR: every file under the instance's data root that the namespace does not know, where it is.
+With DIR: the files of that folder. On the filesystem of the data root each gets a second name there (a hard link), so
+nothing is copied and the folder keeps its files; from another filesystem, and with --copy, they are copied.
+
+Examples:
+  callfs adopt -c node1.yaml --dry-run             what would be adopted; changes nothing
+  callfs adopt -c node1.yaml --owner alice         what lies in the data root, for alice
+  callfs adopt /srv/photos -c node1.yaml --into /photos --owner alice --group staff
+  callfs adopt /mnt/usb -c node1.yaml --copy --json
+
+The instance may run or not. Times and permission bits are those of the files; empty folders come along. Nothing is
+overwritten: a path that the namespace has for something else is reported, and both files stay. Names that the namespace
+cannot have, symbolic links, special files and files that change meanwhile are reported and left alone. Running it again
+adopts what is new. Exit code: 0 done, 3 done but something was reported, 1 it could not run.
+docs/operations.md says more.`;
+
+export function addAdoptCommand(program: Command): void {
+  program
+    .command('adopt')
+    .description('let files that exist already enter the namespace')
+    .argument('[dir]', 'a folder outside the data root; default: the data root itself')
+    .option(
+      '-c, --config <file>',
+      'YAML or JSON of the instance; default: config.yaml, config.yml or config.json here, if there is one',
+    )
+    .option('--owner <name>', 'user who owns what is adopted', parseName, 'root')
+    .option('--group <name>', 'its group (default: the name of the owner)', parseName)
+    .option('--into <path>', 'directory of the namespace that DIR becomes (default: /)', parseInto)
+    .option('--copy', 'copy the files of DIR instead of giving them a second name')
+    .option('--dry-run', 'only say what would be adopted')
+    .option('--json', 'report as JSON: adopted, directories, skipped, conflicts, refused')
+    .addHelpText('after', EXAMPLES)
+    .action((dir: string | undefined, options: AdoptOptions) => runAdopt(dir, options));
+}
+
+async function runAdopt(dir: string | undefined, options: AdoptOptions): Promise<void> {
+  if (dir === undefined && (options.into !== undefined || options.copy)) {
+    throw new Error('--into and --copy need a folder: what lies in the data root is adopted where it is.');
+  }
+  const { config, source } = loadConfig(options.config === undefined ? {} : { file: options.config });
+  const dryRun = options.dryRun ?? false;
+  const folder = dir === undefined ? undefined : resolve(dir);
+  await using parts = await openAdoption(config, {
+    folder,
+    copy: options.copy ?? false,
+    dryRun,
+    // It may hold keys, so it must not become a file that others read.
+    excluded: source === undefined ? [] : [resolve(source)],
+  });
+  const report = await adoptShowingProgress(parts, {
+    owner: ownerOf(config, options),
+    into: options.into ?? ROOT_PATH,
+    dryRun,
+  });
+  process.stdout.write(options.json ? adoptJson(report) : adoptSummary(report, dryRun));
+  if (needsAttention(report)) process.exitCode = EXIT_REPORTED;
+}
+
+async function adoptShowingProgress(
+  { engine, source }: AdoptionParts,
+  request: Omit<AdoptTreeRequest, 'onDone'>,
+): Promise<AdoptTreeReport> {
+  using progress = new AdoptProgress(source);
+  return await adoptTree(engine, source, { ...request, onDone: (files) => progress.advance(files) });
+}
+
+/** Ids of a user for whom none are configured, as the server gives them. */
+const DEFAULT_ID = 1000;
+
+function ownerOf({ auth }: Config, { owner: name, group = name }: AdoptOptions): User {
+  const id = name === 'root' ? 0 : DEFAULT_ID;
+  const { uid = id, gid = id } = auth.users[name] ?? {};
+  return { name, uid, gid, groups: [group], admin: false };
+}
+
+function parseName(text: string): string {
+  return parsed(() => parseGroupName(text));
+}
+
+function parseInto(text: string): VirtualPath {
+  if (!text.startsWith('/')) throw new InvalidArgumentError('It must be a path of the namespace, such as /photos.');
+  return parsed(() => toVirtualPath(text.split('/').filter((name) => name !== '')));
+}
+
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}

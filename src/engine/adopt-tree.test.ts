@@ -1,0 +1,131 @@
+/** What is adopted, over the memory store and a folder on disk. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { ImportSource } from '../backends/import-source.ts';
+import { openLocalImport } from '../backends/local/import-open.ts';
+import { ROOT_PATH, toVirtualPath } from '../core/virtual-path.ts';
+import { MemoryMetadataStore } from '../metadata/memory/memory-metadata-store.ts';
+import { adoptTree } from './adopt-tree.ts';
+import type { EngineContext } from './engine-context.ts';
+
+const OWNER = { name: 'alice', uid: 1, gid: 2, groups: ['staff'], admin: false };
+const NOTHING = { adopted: 0, directories: 0, skipped: 0, conflicts: [], refused: [] };
+
+let root: string;
+let context: EngineContext;
+let lastId = 0;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'callfs-adopt-'));
+  context = {
+    instanceId: 'own',
+    store: new MemoryMetadataStore(),
+    backends: new Map(),
+    defaultBackend: 'localfs',
+    clock: { now: () => 1_700_000_000_000 },
+    ids: { next: () => `id-${++lastId}`, nextRequest: () => 'request' },
+    maxUploadBytes: undefined,
+    onAdopted() {},
+  };
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function leave(name: string, body: string): string {
+  const file = join(root, name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, body);
+  return file;
+}
+
+function open(): Promise<ImportSource> {
+  const excluded = [join(root, 'excluded')];
+  const options = { instanceId: 'own', folder: undefined, copy: false, durable: false, readOnly: false, excluded };
+  return openLocalImport({ root, ...options });
+}
+
+async function adopt(source?: ImportSource) {
+  const request = { owner: OWNER, into: ROOT_PATH, dryRun: false, onDone() {} };
+  return adoptTree(context, source ?? (await open()), request);
+}
+
+async function entryAt(path: string) {
+  const names = path.split('/').slice(1);
+  return (await context.store.resolve(names))[names.length];
+}
+
+test('a folder of more files than one batch is adopted whole, once', async () => {
+  for (let number = 0; number < 600; number++) leave(`many/${number}`, `${number}`);
+  leave('excluded', 'not a file of the namespace');
+  assert.deepEqual(await adopt(), { ...NOTHING, adopted: 600, directories: 1 });
+  assert.deepEqual(await adopt(), { ...NOTHING, skipped: 600 });
+});
+
+test('a removal that is pending does not come back, a newer file at its path does', async () => {
+  const file = leave('gone', 'old');
+  await adopt();
+  const entry = await entryAt('/gone');
+  assert(entry);
+  await context.store.removeEntry({ entryId: entry.id, expectContentId: undefined });
+  assert.deepEqual(
+    (await adopt()).refused.map(({ path }) => path),
+    ['/gone'],
+  );
+  utimesSync(file, 1, 1);
+  assert.deepEqual(await adopt(), { ...NOTHING, adopted: 1 });
+});
+
+test('a directory removed after it was opened is made again for its files', async () => {
+  leave('folder/file', 'x');
+  const source = await open();
+  const removing: ImportSource = {
+    walk: (problem) => source.walk(problem),
+    check: (names, path) => source.check(names, path),
+    isImported: (names, path, entry) => source.isImported(names, path, entry),
+    async take(names, path, contentId) {
+      const folder = await entryAt('/folder');
+      assert(folder);
+      await context.store.removeEntry({ entryId: folder.id, expectContentId: undefined });
+      return source.take(names, path, contentId);
+    },
+  };
+  const report = await adopt(removing);
+  assert.deepEqual({ ...report, directories: 0 }, { ...NOTHING, adopted: 1 });
+  assert.equal((await entryAt('/folder/file'))?.owner, 'alice');
+});
+
+test('who creates a path while its file is read keeps it', async () => {
+  leave('raced', 'x');
+  const source = await open();
+  const racing: ImportSource = {
+    walk: (problem) => source.walk(problem),
+    check: (names, path) => source.check(names, path),
+    isImported: (names, path, entry) => source.isImported(names, path, entry),
+    async take(names, path, contentId) {
+      const other: EngineContext = { ...context, instanceId: 'other' };
+      const report = await adoptTree(other, source, { owner: OWNER, into: ROOT_PATH, dryRun: false, onDone() {} });
+      assert.equal(report.adopted, 1);
+      return source.take(names, path, contentId);
+    },
+  };
+  assert.deepEqual(await adopt(racing), { ...NOTHING, conflicts: [{ path: '/raced', instanceId: 'other' }] });
+});
+
+test('a directory above that the namespace lacks gets the default mode, the top of the source its own', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'callfs-adopt-'));
+  try {
+    utimesSync(folder, 86_400, 86_400);
+    const options = { instanceId: 'own', folder, copy: false, durable: true, readOnly: false, excluded: [] };
+    const source = await openLocalImport({ root, ...options });
+    const into = toVirtualPath(['above', 'top']);
+    const report = await adoptTree(context, source, { owner: OWNER, into, dryRun: false, onDone() {} });
+    assert.deepEqual(report, { ...NOTHING, directories: 2 });
+    assert.equal((await entryAt('/above'))?.mode, 0o755);
+    const top = await entryAt('/above/top');
+    assert.deepEqual([top?.mode, top?.mtimeMs], [0o700, 86_400_000]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,133 @@
+/** A check tells damage from what is on its way, and concludes nothing from a disk that went away. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type { Examination, HeldFile, Holdings } from '../backends/backend.ts';
+import type { Content } from '../core/entry.ts';
+import { MemoryMetadataStore } from '../metadata/memory/memory-metadata-store.ts';
+import { sampleFile } from '../metadata/metadata-store.contract.ts';
+import { checkInstance } from './check-instance.ts';
+import type { CheckContext } from './check-subject.ts';
+import { repairFindings } from './repair-findings.ts';
+
+const EVERYTHING = { under: undefined, deep: false, onProgress: () => {} };
+
+/** A disk whose answers the test decides. */
+function holdingsOf(given: Partial<Holdings>): Holdings {
+  return {
+    type: 'localfs',
+    root: '/root',
+    claimed: false,
+    isServed: async () => true,
+    assertPresent: async () => {},
+    examine: async (): Promise<Examination> => ({ kind: 'intact' }),
+    observe: async () => undefined,
+    async *files(): AsyncGenerator<HeldFile> {},
+    isThere: async () => true,
+    staged: async () => [],
+    stagedAtMs: async () => undefined,
+    moveAside: async () => undefined,
+    bringBack: async () => {},
+    settle: async () => {},
+    async [Symbol.asyncDispose]() {},
+    ...given,
+  };
+}
+
+async function contextOf(given: Partial<Holdings>): Promise<CheckContext> {
+  const store = new MemoryMetadataStore();
+  const instance = {
+    id: 'instance-1',
+    endpoint: '',
+    publicUrl: '',
+    bootId: 'boot',
+    version: '1',
+    process: '',
+    nowMs: 0,
+  };
+  await store.registerInstance({ ...instance, replaces: undefined });
+  let lastId = 0;
+  const next = (): string => `id-${++lastId}`;
+  const ids = { next, nextRequest: next };
+  return { instanceId: 'instance-1', store, holdings: holdingsOf(given), clock: { now: () => 0 }, ids };
+}
+
+async function addFile({ store }: CheckContext, name: string): Promise<void> {
+  await store.createEntry({ parentId: 'root', missingParents: [], entry: sampleFile(name) });
+}
+
+suite('beside a running instance', () => {
+  test('bytes that arrive while the check looks again are not reported', async () => {
+    let looks = 0;
+    const examine = async (): Promise<Examination> => ({ kind: looks++ < 2 ? 'missing' : 'intact' });
+    const context = await contextOf({ examine });
+    await addFile(context, 'late');
+    assert.deepEqual((await checkInstance(context, EVERYTHING)).findings, []);
+    assert.equal(looks, 3);
+  });
+
+  test('an entry that was replaced since is not reported, whatever its old content looks like', async () => {
+    const context = await contextOf({
+      async examine({ contentId }: Content): Promise<Examination> {
+        const [file] = await context.store.listFiles(undefined, 1);
+        assert(file?.entry.contentId === contentId);
+        const content = { ...file.entry, contentId: context.ids.next() };
+        await context.store.replaceContent({
+          entryId: file.entry.id,
+          expectContentId: undefined,
+          instanceId: 'instance-1',
+          content,
+          contentType: undefined,
+          mtimeMs: 1,
+          discardPrevious: false,
+        });
+        return { kind: 'missing' };
+      },
+    });
+    await addFile(context, 'busy');
+    assert.deepEqual((await checkInstance(context, EVERYTHING)).findings, []);
+  });
+
+  test('a young staged content without an entry is an upload', async () => {
+    const context = await contextOf({ staged: async () => ['young'], stagedAtMs: async () => 0 });
+    assert.deepEqual((await checkInstance(context, EVERYTHING)).findings, []);
+    const stopped = { ...context, holdings: holdingsOf({ ...context.holdings, isServed: async () => false }) };
+    assert.deepEqual(
+      (await checkInstance(stopped, EVERYTHING)).findings.map(({ kind }) => kind),
+      ['leftover-staging'],
+    );
+  });
+});
+
+test('a disk that goes away during the check makes it fail instead of everything look lost', async () => {
+  const context = await contextOf({
+    isServed: async () => false,
+    examine: async () => ({ kind: 'missing' }),
+    assertPresent: () => Promise.reject(new Error('not the data root')),
+  });
+  await addFile(context, 'file');
+  await assert.rejects(checkInstance(context, EVERYTHING), /not the data root/);
+});
+
+test('a repair that fails is told, and the finding stays', async () => {
+  const file: HeldFile = {
+    location: 'stray',
+    rawLocation: Buffer.from('stray'),
+    path: undefined,
+    contentId: undefined,
+    sizeBytes: 1,
+    storageStamp: '1-1',
+    identity: '1',
+  };
+  const context = await contextOf({
+    isServed: async () => false,
+    claimed: true,
+    async *files() {
+      yield file;
+    },
+    moveAside: () => Promise.reject(new Error('the disk is full')),
+  });
+  const { findings } = await checkInstance(context, EVERYTHING);
+  const [repaired] = await repairFindings(context, findings, { forgetLost: true });
+  assert.equal(repaired?.repaired, false);
+  assert.equal(repaired?.remedy, 'failed: the disk is full');
+});
