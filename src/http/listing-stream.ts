@@ -5,9 +5,24 @@ import { entryJson } from './entry-representation.ts';
 
 const BATCH_CHARACTERS = 64 * 1024;
 
-/** One JSON array. */
-export function jsonArray(entries: AsyncIterable<ListedEntry>): Readable {
-  return textStream(entries, { open: '[', separator: ',', close: ']\n' });
+/** Batches that are gathered to see whether they are all. */
+const SHORT_BATCHES = 8;
+
+/** One JSON array: in one piece, whose length is known, or as a stream when it is long. */
+export async function jsonArray(entries: AsyncIterable<ListedEntry>): Promise<string | Readable> {
+  const rest = batches(entries, { open: '[', separator: ',', close: ']\n' });
+  let start = '';
+  for (let count = 0; count < SHORT_BATCHES; count++) {
+    const next = await rest.next();
+    if (next.done) return start;
+    start += next.value;
+  }
+  return Readable.from(continued(start, rest), { objectMode: false });
+}
+
+async function* continued(start: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield start;
+  yield* rest;
 }
 
 /** One JSON object a line (application/x-ndjson). */

@@ -21,7 +21,7 @@ export async function canonicalRoot(root: string): Promise<string> {
     await mkdir(root, { recursive: true });
     return await realpath(root);
   } catch (error) {
-    throw new Error(`The data root ${root} cannot be made (${systemErrorCode(error) ?? 'unknown error'}).`, {
+    throw new Error(`The data root ${root} cannot be written (${systemErrorCode(error) ?? 'unknown error'}).`, {
       cause: error,
     });
   }

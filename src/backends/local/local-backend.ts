@@ -65,6 +65,7 @@ export class LocalBackend implements Backend {
 
   async check(): Promise<void> {
     await onDisk(access(this.#layout.staging, constants.W_OK | constants.X_OK));
+    await this.assertRoom(ALWAYS_ROOM_BYTES);
   }
 
   async assertRoom(sizeBytes: number): Promise<void> {

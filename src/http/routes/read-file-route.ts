@@ -48,8 +48,7 @@ export async function headFile(
   if (!found) return reply;
   const { entry } = found;
   request.state.owner = entry.instanceId;
-  if (entry.type === 'directory')
-    return reply.headers(entryHeaders(entry)).type('application/json; charset=utf-8').send();
+  if (entry.type === 'directory') return sendChildren(services, parsed, reply);
   services.metrics.fileOperations.inc({ operation: 'stat', backend_type: entry.backendType });
   if (answerCondition(parsed, entry, reply)) return reply;
   return reply.headers(wholeContentHeaders(entry)).send();
@@ -106,5 +105,8 @@ async function sendChildren(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { directory, entries } = await listDirectory(services.engine, { user, path, depth: 0, after: [] });
-  return reply.headers(entryHeaders(directory)).type('application/json; charset=utf-8').send(jsonArray(entries));
+  reply.headers(entryHeaders(directory)).type('application/json; charset=utf-8');
+  const listing = await jsonArray(entries);
+  // Without its length a long listing has nothing that HEAD could show.
+  return typeof listing !== 'string' && reply.request.method === 'HEAD' ? reply.send() : reply.send(listing);
 }
