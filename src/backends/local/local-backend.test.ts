@@ -276,6 +276,23 @@ test('a failed upload leaves no file behind', async () => {
   assert.deepEqual(opened.staged(), []);
 });
 
+test('uploads that break off in the middle of a write never touch another file', async () => {
+  await using opened = await OpenedLocal.open();
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(4 * 1024 * 1024, 'broken');
+    throw new Error('the client left');
+  }
+  const text = 'whole '.repeat(2000);
+  const uploads = Array.from({ length: 60 }, async (_, index) => {
+    await assert.rejects(opened.backend.stage(`broken-${index}`, broken(), { maxBytes: undefined }), /the client left/);
+    await put(opened, testPath(`whole-${index}`), text);
+  });
+  await Promise.all(uploads);
+  await opened.backend.settled();
+  for (let index = 0; index < 60; index++) assert.equal(await read(opened, testPath(`whole-${index}`)), text);
+  assert.deepEqual(opened.staged(), []);
+});
+
 test('a root that is in use or belongs to another instance is refused in one line', async () => {
   await using opened = await OpenedLocal.open();
   const open = (instanceId: string) =>

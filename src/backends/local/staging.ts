@@ -73,12 +73,19 @@ async function receive(fd: number, bytes: AsyncIterable<Uint8Array>, options: St
   const receiver = new FileReceiver(fd, options);
   // Not pipeline(): a failing disk must not destroy the source, the client still waits there for its answer.
   receiver.on('error', () => {});
-  for await (const chunk of bytes) {
-    if (receiver.errored) break;
-    if (!receiver.write(chunk)) await once(receiver, 'drain');
+  try {
+    for await (const chunk of bytes) {
+      if (receiver.errored) break;
+      if (!receiver.write(chunk)) await once(receiver, 'drain');
+    }
+    receiver.end();
+    await finished(receiver);
+  } catch (error) {
+    receiver.destroy();
+    // The caller closes the descriptor: a write still on its way could end up in whatever file gets its number next.
+    await Promise.allSettled([receiver.writing, receiver.syncing]);
+    throw error;
   }
-  receiver.end();
-  await finished(receiver);
   await onDisk(receiver.syncing);
   return receiver.received();
 }
@@ -89,6 +96,8 @@ class FileReceiver extends Writable {
   readonly #options: StagingOptions;
   /** The last head start given to the disk. Its error must be seen: the kernel reports each failed write-back once. */
   syncing: Promise<void> = Promise.resolve();
+  /** The write that is under way; never rejects. */
+  writing: Promise<void> = Promise.resolve();
   #sizeBytes = 0;
   #crc = 0;
   #syncedBytes = 0;
@@ -125,8 +134,11 @@ class FileReceiver extends Writable {
       done(new CallFSError('PAYLOAD_TOO_LARGE', `This server takes at most ${maxBytes} bytes in one file.`));
       return;
     }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.writing = promise;
     this.#writeAll(chunks, (error) => {
       if (!error) this.#startSync();
+      resolve();
       done(error);
     });
   }
