@@ -12,19 +12,25 @@ import type { Backend } from './backends/backend.ts';
 import type { ImportSource } from './backends/import-source.ts';
 import { openLocalImport } from './backends/local/import-open.ts';
 import { openLocalBackend } from './backends/local/local-backend.ts';
+import { type ClusterStatusOptions, clusterStatus } from './cluster/cluster-status.ts';
 import { Forwarder, type ForwardObserver } from './cluster/forward.ts';
 import { Membership } from './cluster/membership.ts';
+import { fetchFromPeer } from './cluster/peer-contents.ts';
 import { PeerDirectory } from './cluster/peer-directory.ts';
 import { PeerSigner } from './cluster/peer-signature.ts';
 import { processIdentity } from './cluster/process-identity.ts';
 import type { Config } from './config/config.ts';
 import { parseListenAddress } from './config/listen-address.ts';
 import type { BackendType } from './core/entry.ts';
+import { CallFSError } from './core/errors.ts';
+import { encodePath } from './core/virtual-path.ts';
 import type { CheckContext } from './engine/check-subject.ts';
 import { contentLedger } from './engine/content-ledger.ts';
 import type { EngineContext } from './engine/engine-context.ts';
 import { buildApp, buildMetricsApp } from './http/app.ts';
 import type { HttpServices, Readiness } from './http/http-services.ts';
+import { CONTENTS } from './http/request-target.ts';
+import { cachedCounts } from './metadata/cached-counts.ts';
 import type { MetadataStore } from './metadata/metadata-store.ts';
 import { SqlMetadataStore } from './metadata/sql/sql-metadata-store.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
@@ -41,8 +47,6 @@ export interface RunningInstance extends AsyncDisposable {
 
 /** Clients and peers get this long to finish what they are at when an instance stops. */
 const DRAIN_MS = 30_000;
-/** How long counts of all files, which cost a walk over the namespace, are shown again. */
-const COUNTS_FRESH_MS = 10_000;
 
 const clock = { now: () => Date.now() };
 // Node.js takes randomness for its own UUIDs in large pieces, so one a request costs next to nothing.
@@ -56,7 +60,8 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   const log = createLogger({ level: config.log.level, instanceId });
   started.defer(() => flush(log));
   const rawStore = started.use(await openStore(config));
-  const metrics = createMetrics({ instanceFiles: cachedCounts(rawStore), peers: () => peers.states() });
+  const countFiles = cachedCounts(rawStore);
+  const metrics = createMetrics({ instanceFiles: countFiles, peers: () => peers.states() });
   const store = timed(rawStore, (operation, seconds) => metrics.metadataDuration.observe({ operation }, seconds));
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
   let endpoint = config.server.external_url;
@@ -68,16 +73,21 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   started.defer(() => peers.close());
   const signer = new PeerSigner({ secret: config.auth.internal_proxy_secret || undefined, instanceId, bootId, clock });
   const backends = await openBackends(config, { store, log, metrics, started });
-  const engine = engineContext(config, { store, backends, log, metrics });
+  const mayAsk = mayForward(config);
+  const forwarder = mayAsk ? new Forwarder({ peers, signer, observer: observeForwards(metrics) }) : undefined;
+  const fetchContent = contentFetcher(forwarder);
+  const engine = engineContext(config, { store, backends, log, metrics, fetchContent });
+  const status = statusOptions(config, { backends, peers, countFiles });
   const services: HttpServices = {
     engine,
     authenticator: authenticatorOf(config),
     signer,
     peers,
-    forwarder: mayForward(config) ? new Forwarder({ peers, signer, observer: observeForwards(metrics) }) : undefined,
+    forwarder,
     metrics,
     log,
     readiness: () => readiness(engine),
+    clusterStatus: () => clusterStatus(status),
     idleTimeoutMs: config.server.idle_timeout,
     secure: false,
   };
@@ -171,9 +181,10 @@ async function openBackends(config: Config, parts: BackendParts): Promise<Readon
   return new Map([[local.type, timed<Backend>(local, observe)]]);
 }
 
-type EngineParts = Omit<BackendParts, 'started'> & { readonly backends: ReadonlyMap<BackendType, Backend> };
+type EngineParts = Omit<BackendParts, 'started'> &
+  Pick<EngineContext, 'fetchContent'> & { readonly backends: ReadonlyMap<BackendType, Backend> };
 
-function engineContext(config: Config, { store, backends, log, metrics }: EngineParts): EngineContext {
+function engineContext(config: Config, { store, backends, log, metrics, fetchContent }: EngineParts): EngineContext {
   return {
     instanceId: config.instance_discovery.instance_id,
     store,
@@ -182,6 +193,7 @@ function engineContext(config: Config, { store, backends, log, metrics }: Engine
     clock,
     ids,
     maxUploadBytes: config.server.max_upload_size || undefined,
+    fetchContent,
     onAdopted: (path) => {
       metrics.adopted.inc();
       log.info({ path }, 'a file changed outside CallFS became a new version');
@@ -223,6 +235,7 @@ export async function openAdoption(config: Config, options: AdoptionOptions): Pr
     ...{ instanceId, store, backends, clock, ids },
     defaultBackend: 'localfs',
     maxUploadBytes: undefined,
+    fetchContent: contentFetcher(undefined),
     onAdopted() {},
   };
   return { engine, source, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
@@ -240,6 +253,15 @@ function authenticatorOf({ auth }: Config): Authenticator {
 /** Unset means: when there is a way to prove to a peer who asks. */
 function mayForward({ handlers, auth }: Config): boolean {
   return handlers.enable_cross_server_support ?? auth.internal_proxy_secret !== '';
+}
+
+/** Instances that may not forward have no way to each other's bytes either. */
+function contentFetcher(forwarder: Forwarder | undefined): EngineContext['fetchContent'] {
+  return ({ instanceId, contentId }, path) => {
+    if (!forwarder) throw new CallFSError('MISDIRECTED_REQUEST', `The bytes of ${path} are on instance ${instanceId}.`);
+    const target = `${CONTENTS}${encodePath(path)}?content=${encodeURIComponent(contentId)}`;
+    return fetchFromPeer(forwarder, { instanceId, target, requestId: ids.nextRequest() });
+  };
 }
 
 interface PeerParts {
@@ -264,9 +286,25 @@ function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts)
     maxConnections: cluster.max_connections_per_peer,
     ca,
     skipTlsVerify: config.backend.internal_proxy_skip_tls_verify,
+    clock,
     onChange: (instanceId: string, up: boolean) => {
       log.warn({ peer: instanceId, up }, up ? 'a peer is back' : 'a peer is down');
     },
+  };
+}
+
+interface StatusParts extends Pick<ClusterStatusOptions, 'peers' | 'countFiles'> {
+  readonly backends: ReadonlyMap<BackendType, Backend>;
+}
+
+function statusOptions(config: Config, { backends, ...parts }: StatusParts): ClusterStatusOptions {
+  return {
+    ...parts,
+    instanceId: config.instance_discovery.instance_id,
+    version: VERSION,
+    storeType: config.metadata_store.type,
+    startedAtMs: clock.now(),
+    backends: [...backends.keys()],
   };
 }
 
@@ -338,21 +376,6 @@ async function readiness({ store, backends }: EngineContext): Promise<Readiness>
     );
   const checks = [...backends.values()].map(async (backend) => [backend.type, await problem(backend.check())] as const);
   return { store: await problem(store.resolve([])), ...Object.fromEntries(await Promise.all(checks)) };
-}
-
-function cachedCounts(store: MetadataStore): () => ReturnType<MetadataStore['countFiles']> {
-  let counts: ReturnType<MetadataStore['countFiles']> | undefined;
-  let countedAt = 0;
-  return () => {
-    if (counts === undefined || performance.now() - countedAt > COUNTS_FRESH_MS) {
-      countedAt = performance.now();
-      counts = store.countFiles();
-      counts.catch(() => {
-        counts = undefined;
-      });
-    }
-    return counts;
-  };
 }
 
 function flush(log: Logger): Promise<void> {

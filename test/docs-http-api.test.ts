@@ -20,6 +20,7 @@ test('every route is documented', () => {
   for (const route of [
     '/v1/files/{path}',
     '/v1/directories/{path}',
+    '/v1/cluster',
     '/health',
     '/ready',
     '/metrics',

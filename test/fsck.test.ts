@@ -100,8 +100,8 @@ function contentIdOf({ folder }: TestCluster, path: string): string {
 function insertRemoval(cluster: TestCluster, instanceId: string, path: string, contentId: string): void {
   tamper(
     cluster,
-    `INSERT INTO discarded (instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp)
-     VALUES (?, 'localfs', ?, ?, 1, '00000000', NULL, '1-1')`,
+    `INSERT INTO outbox (kind, entry_id, instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp)
+     VALUES ('discard', '', ?, 'localfs', ?, ?, 1, '00000000', NULL, '1-1')`,
     instanceId,
     path,
     contentId,

@@ -430,10 +430,10 @@ suite('answers of /v1/files', () => {
 
     test('say 405 with the methods that are possible', async () => {
       const cases: [string, string, RegExp][] = [
-        ['OPTIONS', '/v1/files/a', /GET, HEAD, POST, PUT/],
-        ['TRACE', '/v1/files/a', /GET, HEAD, POST, PUT/],
-        ['PROPFIND', '/v1/files/a', /GET, HEAD, POST, PUT/],
-        ['PURGE', '/v1/files/a', /GET, HEAD, POST, PUT/],
+        ['OPTIONS', '/v1/files/a', /GET, HEAD, POST, PUT, PATCH, DELETE/],
+        ['TRACE', '/v1/files/a', /GET, HEAD, POST, PUT, PATCH, DELETE/],
+        ['PROPFIND', '/v1/files/a', /GET, HEAD, POST, PUT, PATCH, DELETE/],
+        ['PURGE', '/v1/files/a', /GET, HEAD, POST, PUT, PATCH, DELETE/],
         ['PUT', '/v1/directories/a', /GET/],
         ['DELETE', '/v1/directories/a', /GET/],
         ['POST', '/health', /GET/],

@@ -23,6 +23,7 @@ const DEFAULT_ID = 1000;
 const UNNAMED_USER_PREFIX = 'api-user-';
 
 export class Authenticator {
+  readonly #usersByName: ReadonlyMap<string, User>;
   /** By the digest of the key: looking it up takes the same time for every wrong key. */
   readonly #usersByDigest: ReadonlyMap<string, User>;
 
@@ -30,6 +31,11 @@ export class Authenticator {
     const named = Object.entries(apiKeyUsers).map(([name, key]) => [digest(key), toUser(name, users[name])] as const);
     const unnamed = apiKeys.map((key) => [digest(key), toUser(unnamedUser(key), undefined)] as const);
     this.#usersByDigest = new Map([...unnamed, ...named]);
+    this.#usersByName = new Map([...unnamed, ...named].map(([, user]) => [user.name, user]));
+  }
+
+  findUser(name: string): User | undefined {
+    return this.#usersByName.get(name);
   }
 
   /**

@@ -5,13 +5,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import type { Content } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
-import { pathOfNames, type VirtualPath } from '../core/virtual-path.ts';
-import type { Backend, ContentLedger, ContentReader, Discarded, StagedContent } from './backend.ts';
+import { isWithin, pathOfNames, type VirtualPath } from '../core/virtual-path.ts';
+import type { Backend, ContentLedger, ContentReader, StagedContent, Unsettled } from './backend.ts';
 
-/** A namespace of files only: what each path points to, and what was discarded. */
+/** A namespace of files only: what each path points to, and what commits left to do. */
 export class TestLedger implements ContentLedger {
   readonly paths = new Map<VirtualPath, Content>();
-  discarded: Discarded[] = [];
+  outbox: Unsettled[] = [];
   #seq = 0;
 
   async locateContents(contentIds: readonly string[]): Promise<{ contentId: string; path: VirtualPath }[]> {
@@ -20,12 +20,12 @@ export class TestLedger implements ContentLedger {
       .map(([path, { contentId }]) => ({ contentId, path }));
   }
 
-  async listDiscarded(_instanceId: string, limit: number): Promise<readonly Discarded[]> {
-    return this.discarded.slice(0, limit);
+  async listOutbox(_instanceId: string, limit: number): Promise<readonly Unsettled[]> {
+    return this.outbox.slice(0, limit);
   }
 
-  async forgetDiscarded(seqs: readonly number[]): Promise<void> {
-    this.discarded = this.discarded.filter(({ seq }) => !seqs.includes(seq));
+  async forgetOutbox(seqs: readonly number[]): Promise<void> {
+    this.outbox = this.outbox.filter(({ seq }) => !seqs.includes(seq));
   }
 
   async hasFile(path: VirtualPath): Promise<boolean> {
@@ -43,7 +43,18 @@ export class TestLedger implements ContentLedger {
     const content = this.paths.get(path);
     if (!content) return;
     this.paths.delete(path);
-    this.discarded.push({ ...content, seq: ++this.#seq, backendType: 'localfs', path });
+    this.outbox.push({ kind: 'discard', ...content, seq: ++this.#seq, backendType: 'localfs', path });
+  }
+
+  /** The commit of a move: of a file, or of all files below a directory. */
+  move(path: VirtualPath, to: VirtualPath): void {
+    const content = this.paths.get(path);
+    for (const [at, moved] of [...this.paths]) {
+      if (!isWithin(at, path)) continue;
+      this.paths.delete(at);
+      this.paths.set(`${to}${at.slice(path.length)}` as VirtualPath, moved);
+    }
+    this.outbox.push({ kind: 'move', seq: ++this.#seq, path, to, content });
   }
 }
 
@@ -81,7 +92,7 @@ export async function put({ backend, ledger }: OpenedBackend, path: VirtualPath,
   const staged = await backend.stage(nextContentId(), chunksOf(text), { maxBytes: undefined });
   ledger.point(path, staged.content);
   backend.committed(staged);
-  backend.removalsPending();
+  backend.outboxPending();
   return staged;
 }
 
@@ -158,7 +169,7 @@ export function backendContract(name: string, open: () => Promise<OpenedBackend>
       assert.equal(await read(opened, path), 'second');
       assert.equal(await textOf(reader), 'first');
       assert.notEqual((await opened.backend.open(first.content, path)).kind, 'intact');
-      assert.deepEqual(opened.ledger.discarded, []);
+      assert.deepEqual(opened.ledger.outbox, []);
     });
 
     test('replacing many times in a row ends with the last content, whatever was settled between', async () => {
@@ -170,7 +181,7 @@ export function backendContract(name: string, open: () => Promise<OpenedBackend>
       }
       await opened.backend.settled();
       assert.equal(await read(opened, path), 'version 49');
-      assert.deepEqual(opened.ledger.discarded, []);
+      assert.deepEqual(opened.ledger.outbox, []);
     });
 
     test('a removed content is gone, and one created at its path at once is not', async () => {

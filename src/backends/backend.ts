@@ -68,8 +68,8 @@ export interface Backend {
   /** The outcome of the commit is not known: ask the namespace, then keep or remove the bytes. */
   reconcile(staged: StagedContent): void;
 
-  /** A commit discarded content of this backend: remove it soon. */
-  removalsPending(): void;
+  /** A commit left this backend something to do: removals, moves. */
+  outboxPending(): void;
 
   /** Opens a content where it is now, wherever settling has brought it. */
   open(content: Content, path: VirtualPath): Promise<FoundContent>;
@@ -77,7 +77,7 @@ export interface Backend {
   /** Whether `open` would find the content, without opening it. */
   probe(content: Content, path: VirtualPath): Promise<FoundContent['kind']>;
 
-  /** Resolves when everything committed before the call lies in its natural place. */
+  /** Resolves when everything committed before the call lies in its natural place, as far as the disk allowed. */
   settled(): Promise<void>;
 
   /** Reads what lies in a natural place as new content named `contentId`; undefined when there is no file. */
@@ -162,15 +162,29 @@ export interface Holdings extends AsyncDisposable {
 /** What a backend asks of the namespace to settle; the metadata store fits. */
 export interface ContentLedger {
   locateContents(contentIds: readonly string[]): Promise<readonly { contentId: string; path: VirtualPath }[]>;
-  listDiscarded(instanceId: string, limit: number): Promise<readonly Discarded[]>;
-  forgetDiscarded(seqs: readonly number[]): Promise<void>;
+  /** What commits left for the instance to do, oldest first. */
+  listOutbox(instanceId: string, limit: number): Promise<readonly Unsettled[]>;
+  forgetOutbox(seqs: readonly number[]): Promise<void>;
   /** Whether the namespace has a file of this instance at a path now. */
   hasFile(path: VirtualPath): Promise<boolean>;
 }
 
+export type Unsettled = Discarded | Moved;
+
 /** Content that the namespace no longer points to, at the path where it lay. */
 export interface Discarded extends Content {
+  readonly kind: 'discard';
   readonly seq: number;
   readonly backendType: BackendType;
   readonly path: VirtualPath;
+}
+
+/** An entry that lay at `path` and now belongs at `to`, with everything below it. */
+export interface Moved {
+  readonly kind: 'move';
+  readonly seq: number;
+  readonly path: VirtualPath;
+  readonly to: VirtualPath;
+  /** What the file had when it moved; undefined: it is a directory. */
+  readonly content: Content | undefined;
 }

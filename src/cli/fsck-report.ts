@@ -1,7 +1,7 @@
 /** The outcome of a check as a table for people and as JSON for programs. */
-import Table from 'cli-table3';
 import type { Checked } from '../engine/check-instance.ts';
 import type { RepairedFinding } from '../engine/repair-findings.ts';
+import { plainTable } from './plain-table.ts';
 
 export interface FsckReport {
   readonly instanceId: string;
@@ -14,10 +14,6 @@ export interface FsckReport {
 }
 
 const MAX_ROWS = 200;
-const NO_LINES = {
-  ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '' },
-  ...{ 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' },
-};
 
 export function toJson(report: FsckReport): string {
   const findings = report.findings.map(({ kind, path, problem, remedy, repaired, done }) => ({
@@ -41,24 +37,10 @@ export function toText(report: FsckReport): string {
 }
 
 function tableOf(findings: readonly RepairedFinding[], repair: boolean): string {
-  const table = new Table({
-    head: ['KIND', 'PATH', 'PROBLEM', repair ? 'REPAIR' : 'WHAT --repair WOULD DO'],
-    chars: NO_LINES,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  for (const { kind, path, problem, remedy, done } of findings) {
-    table.push([kind, printable(path), problem, printable(done ? `done: ${done}` : remedy)]);
-  }
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
-}
-
-/** Names on a disk may hold what a terminal takes for a command. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, '�');
+  return plainTable(
+    ['KIND', 'PATH', 'PROBLEM', repair ? 'REPAIR' : 'WHAT --repair WOULD DO'],
+    findings.map(({ kind, path, problem, remedy, done }) => [kind, path, problem, done ? `done: ${done}` : remedy]),
+  );
 }
 
 function summary({ instanceId, root, served, repair, checked, findings }: FsckReport): string {

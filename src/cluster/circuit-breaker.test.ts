@@ -9,14 +9,16 @@ import { peerTimeout, proxyFailure } from './proxy-error.ts';
 function breaker() {
   const peer = { failure: undefined as CallFSError | undefined, probes: 0 };
   const changes: boolean[] = [];
+  const time = { now: 1000 };
   const tested = new CircuitBreaker({
     async probe() {
       peer.probes++;
       return peer.failure;
     },
     onChange: (up) => changes.push(up),
+    clock: { now: () => time.now },
   });
-  return { tested, peer, changes };
+  return { tested, peer, changes, time };
 }
 
 test('open, it fails at once with the failure that opened it, until the peer answers a probe', async () => {
@@ -51,4 +53,43 @@ test('closed, it neither opens nor probes', () => {
   tested.open(proxyFailure('two', 'connection refused'));
   tested.assertUp();
   assert.equal(peer.probes, 0);
+});
+
+test('it tells since when the peer is seen up or down, and nothing before anybody looked', async () => {
+  const { tested, peer, time } = breaker();
+  assert.equal(tested.sight, undefined);
+  await tested.suspect();
+  assert.deepEqual(tested.sight, { up: true, sinceMs: 1000 });
+  time.now = 2000;
+  await tested.suspect();
+  assert.deepEqual(tested.sight, { up: true, sinceMs: 1000 });
+  peer.failure = proxyFailure('two', 'connection refused');
+  tested.open(peer.failure);
+  time.now = 3000;
+  tested.open(peer.failure);
+  assert.deepEqual(tested.sight, { up: false, sinceMs: 2000 });
+  time.now = 4000;
+  peer.failure = undefined;
+  await waitFor('the peer to be up', () => tested.isUp);
+  assert.deepEqual(tested.sight, { up: true, sinceMs: 4000 });
+  tested.close();
+});
+
+test('a peer that never answered is down since nobody knows when', async () => {
+  const { tested, peer, time } = breaker();
+  peer.failure = proxyFailure('two', 'connection refused');
+  await tested.suspect();
+  assert.deepEqual(tested.sight, { up: false, sinceMs: undefined });
+  time.now = 2000;
+  peer.failure = undefined;
+  await waitFor('the peer to be up', () => tested.isUp);
+  assert.deepEqual(tested.sight, { up: true, sinceMs: 2000 });
+  tested.close();
+});
+
+test('who suspects while a probe runs waits for that probe', async () => {
+  const { tested, peer } = breaker();
+  await Promise.all([tested.suspect(), tested.suspect()]);
+  assert.equal(peer.probes, 1);
+  assert.deepEqual(tested.sight, { up: true, sinceMs: 1000 });
 });

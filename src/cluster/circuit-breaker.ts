@@ -3,6 +3,7 @@
  * notices by itself when the peer is back.
  */
 import type { CallFSError } from '../core/errors.ts';
+import type { Clock } from '../core/runtime.ts';
 
 /** How often a peer that is down is asked whether it is back. */
 const PROBE_EVERY_MS = 100;
@@ -11,13 +12,23 @@ export interface CircuitBreakerOptions {
   /** Resolves to what a request would find: undefined, the peer answers. Must settle within a bounded time. */
   readonly probe: () => Promise<CallFSError | undefined>;
   readonly onChange: (up: boolean) => void;
+  readonly clock: Clock;
+}
+
+/** What is known of a peer by looking at it. */
+export interface Sight {
+  readonly up: boolean;
+  /** Since when it is seen so, in milliseconds since the epoch; undefined: it was never seen up. */
+  readonly sinceMs: number | undefined;
 }
 
 export class CircuitBreaker {
   readonly #options: CircuitBreakerOptions;
   #failure: CallFSError | undefined;
+  /** When it was first seen to answer, or to answer no longer; undefined: it was never seen to answer. */
+  #sinceMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #probing = false;
+  #suspicion: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: CircuitBreakerOptions) {
@@ -28,6 +39,12 @@ export class CircuitBreaker {
     return this.#failure === undefined;
   }
 
+  /** Undefined: nobody has looked yet. */
+  get sight(): Sight | undefined {
+    if (this.isUp && this.#sinceMs === undefined) return undefined;
+    return { up: this.isUp, sinceMs: this.#sinceMs };
+  }
+
   /** @throws the failure that opened the breaker, while it is open */
   assertUp(): void {
     if (this.#failure) throw this.#failure;
@@ -36,16 +53,28 @@ export class CircuitBreaker {
   /** The peer certainly cannot be reached: `failure` answers every request until it is back. */
   open(failure: CallFSError): void {
     if (this.#closed) return;
-    if (!this.#failure) this.#options.onChange(false);
+    const wasUp = this.isUp;
     this.#failure = failure;
     this.#scheduleProbe();
+    if (!wasUp) return;
+    if (this.#sinceMs !== undefined) this.#sinceMs = this.#options.clock.now();
+    this.#options.onChange(false);
   }
 
   /** The peer may be down: if it does not answer a probe either, that answers every request until it is back. */
-  async suspect(): Promise<void> {
-    if (this.#failure || this.#probing) return;
-    const failure = await this.#probe();
+  suspect(): Promise<void> {
+    if (this.#failure) return Promise.resolve();
+    this.#suspicion ??= this.#look().finally(() => {
+      this.#suspicion = undefined;
+    });
+    return this.#suspicion;
+  }
+
+  async #look(): Promise<void> {
+    const failure = await this.#options.probe();
     if (failure) this.open(failure);
+    // A request may have found it unreachable meanwhile; that is looked after already.
+    else if (this.isUp) this.#sinceMs ??= this.#options.clock.now();
   }
 
   #scheduleProbe(): void {
@@ -58,23 +87,15 @@ export class CircuitBreaker {
   }
 
   async #probeUntilUp(): Promise<void> {
-    const failure = await this.#probe();
+    const failure = await this.#options.probe();
     if (failure) {
       this.#failure = failure;
       this.#scheduleProbe();
       return;
     }
     this.#failure = undefined;
+    this.#sinceMs = this.#options.clock.now();
     this.#options.onChange(true);
-  }
-
-  async #probe(): Promise<CallFSError | undefined> {
-    this.#probing = true;
-    try {
-      return await this.#options.probe();
-    } finally {
-      this.#probing = false;
-    }
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 /** Which instances there are and where they are reached: configured peers first, then what the store knows. */
 import type { InstanceRecord } from '../metadata/metadata-store.ts';
+import type { Sight } from './circuit-breaker.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { proxyFailure } from './proxy-error.ts';
 
@@ -12,6 +13,13 @@ export interface PeerDirectoryOptions extends Omit<PeerOptions, 'instanceId' | '
   /** Instance id → base URL. */
   readonly configured: Readonly<Record<string, string>>;
   readonly listInstances: () => Promise<readonly InstanceRecord[]>;
+}
+
+/** A registered instance as its record says and as this instance sees it. */
+export interface SeenInstance {
+  readonly record: InstanceRecord;
+  /** Undefined: it is this instance itself, or it has not told an address. */
+  readonly sight: Sight | undefined;
 }
 
 /** How often peers are asked whether they answer. */
@@ -76,14 +84,34 @@ export class PeerDirectory {
     return peer;
   }
 
-  /** Whether the peers known so far answer. */
+  /** Whether the peers looked at so far answer. */
   states(): readonly { readonly instanceId: string; readonly up: boolean }[] {
-    return [...this.#peers.values()].map(({ instanceId, isUp }) => ({ instanceId, up: isUp }));
+    return [...this.#peers.values()].flatMap(({ instanceId, sight }) => (sight ? { instanceId, up: sight.up } : []));
+  }
+
+  /**
+   * All registered instances as the store knows them now; peers that nobody keeps an eye on are looked at first.
+   * @throws CallFSError METADATA_UNAVAILABLE
+   */
+  async survey(): Promise<readonly SeenInstance[]> {
+    const records = await this.#options.listInstances();
+    this.#remember(records);
+    return Promise.all(records.map(async (record) => ({ record, sight: await this.#look(record) })));
+  }
+
+  async #look({ id }: InstanceRecord): Promise<Sight | undefined> {
+    if (id === this.#options.instanceId || (await this.findEndpoint(id)) === undefined) return undefined;
+    const peer = await this.getPeer(id);
+    if (peer.sight === undefined || this.#timer === undefined) await peer.watch();
+    return peer.sight;
   }
 
   async #refresh(): Promise<void> {
     if (performance.now() - this.#refreshedAt < REFRESH_AFTER_MS) return;
-    const instances = await this.#options.listInstances();
+    this.#remember(await this.#options.listInstances());
+  }
+
+  #remember(instances: readonly InstanceRecord[]): void {
     // One that is just starting has not told its address yet.
     const reachable = instances.filter(({ endpoint }) => endpoint !== '');
     this.#registered = new Map(reachable.map((instance) => [instance.id, instance]));

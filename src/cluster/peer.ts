@@ -1,6 +1,7 @@
 /** One other instance: its connections, its breaker, and what its failures mean. */
 import { CallFSError, systemErrorCode } from '../core/errors.ts';
-import { CircuitBreaker } from './circuit-breaker.ts';
+import type { Clock } from '../core/runtime.ts';
+import { CircuitBreaker, type Sight } from './circuit-breaker.ts';
 import type { DialOptions } from './dial.ts';
 import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, SilentPeer } from './exchange.ts';
 import { peerTimeout, proxyError, proxyFailure } from './proxy-error.ts';
@@ -12,6 +13,7 @@ export interface PeerOptions extends DialOptions, Deadlines {
   readonly endpoint: URL;
   readonly maxConnections: number;
   readonly onChange: (instanceId: string, up: boolean) => void;
+  readonly clock: Clock;
 }
 
 /** How long a peer may take to answer whether it is alive. */
@@ -33,11 +35,13 @@ export class Peer {
     this.#breaker = new CircuitBreaker({
       probe: () => probe(probes),
       onChange: (up) => options.onChange(options.instanceId, up),
+      clock: options.clock,
     });
   }
 
-  get isUp(): boolean {
-    return this.#breaker.isUp;
+  /** Undefined: nobody has looked yet. */
+  get sight(): Sight | undefined {
+    return this.#breaker.sight;
   }
 
   /**

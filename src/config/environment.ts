@@ -12,6 +12,7 @@ export const ENVIRONMENT_PREFIX = 'CALLFS_';
 export const ignoredVariables: ReadonlyMap<string, string> = new Map([
   ['CALLFS_REQUIRE_SERVICES', "read by the project's own tests"],
   ['CALLFS_LONG_TESTS', "read by the project's own tests"],
+  ['CALLFS_TEST_POSTGRES_BIN', "read by the project's own tests"],
   ['CALLFS_TEST_SEED', "read by the project's own tests"],
   ['CALLFS_API_KEY', 'read by the test script'],
   ['CALLFS_SERVER1_URL', 'read by the test script'],

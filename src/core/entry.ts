@@ -39,6 +39,8 @@ export interface Content {
 export interface FileEntry extends EntryAttributes, Content {
   readonly type: 'file';
   readonly contentType: string | null;
+  /** New with every new content; unlike the content id it stays when the bytes only move to another instance. */
+  readonly etag: string;
 }
 
 export interface DirectoryEntry extends EntryAttributes {
@@ -63,5 +65,5 @@ export function formatMode(mode: number): string {
 
 /** The strong entity tag: new for every new content (RFC 9110 section 8.8.3). */
 export function entityTag(entry: FileEntry): string {
-  return `"${entry.contentId}"`;
+  return `"${entry.etag}"`;
 }

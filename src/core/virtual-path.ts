@@ -117,6 +117,12 @@ export function childPath(parent: VirtualPath, name: string): VirtualPath {
   return (parent === ROOT_PATH ? `/${name}` : `${parent}/${name}`) as VirtualPath;
 }
 
+/** Whether a path is `directory` itself or lies below it. */
+export function isWithin(path: VirtualPath, directory: VirtualPath): boolean {
+  if (directory === ROOT_PATH || path === directory) return true;
+  return path.length > directory.length && path[directory.length] === '/' && path.startsWith(directory);
+}
+
 /** Percent-encodes a path for a URL, also the characters that a shell or a Markdown reader would take for its own. */
 export function encodePath(path: VirtualPath): string {
   return path

@@ -1,7 +1,8 @@
 /** A file that was edited outside CallFS: what lies on disk becomes the entry's new version. */
 import type { Backend } from '../backends/backend.ts';
 import type { FileEntry } from '../core/entry.ts';
-import type { VirtualPath } from '../core/virtual-path.ts';
+import { backendUnavailable } from '../core/errors.ts';
+import { isWithin, type VirtualPath } from '../core/virtual-path.ts';
 import type { EngineContext } from './engine-context.ts';
 
 export async function adoptContent(
@@ -10,8 +11,11 @@ export async function adoptContent(
   entry: FileEntry,
   path: VirtualPath,
 ): Promise<void> {
+  await assertSettled(context, path);
   const observed = await backend.observe(path, context.ids.next());
+  // Once more: what a move of another directory left here for a moment is not what somebody wrote.
   if (!observed) return;
+  await assertSettled(context, path);
   const { content, mtimeMs } = observed;
   if (content.checksum === entry.checksum && content.sizeBytes === entry.sizeBytes) {
     // The same bytes in another file, as after a restore from a backup: no new version.
@@ -22,10 +26,23 @@ export async function adoptContent(
     entryId: entry.id,
     expectContentId: entry.contentId,
     instanceId: context.instanceId,
+    backendType: entry.backendType,
+    takeOver: false,
     content,
     contentType: undefined,
     mtimeMs,
     discardPrevious: false,
   });
   if (outcome.kind === 'replaced') context.onAdopted(path);
+}
+
+/** Rows of which each read may have to do with other paths; so many are left only by a disk that does not follow. */
+const OUTBOX_LIMIT = 10_000;
+
+/** @throws CallFSError BACKEND_UNAVAILABLE when the disk has yet to follow a commit that has to do with the path */
+async function assertSettled({ store, instanceId }: EngineContext, path: VirtualPath): Promise<void> {
+  const concerns = (other: VirtualPath): boolean => isWithin(path, other) || isWithin(other, path);
+  const rows = await store.listOutbox(instanceId, OUTBOX_LIMIT);
+  if (!rows.some((row) => concerns(row.path) || (row.kind === 'move' && concerns(row.to)))) return;
+  throw backendUnavailable(`The disk of instance ${instanceId} has not followed the last changes of ${path} yet.`);
 }

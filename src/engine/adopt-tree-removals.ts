@@ -12,8 +12,9 @@ const FIRST_LIMIT = 10_000;
 
 export async function readPendingRemovals({ store, instanceId }: EngineContext): Promise<PendingRemovals> {
   for (let limit = FIRST_LIMIT; ; limit *= 10) {
-    const discarded = await store.listDiscarded(instanceId, limit);
-    if (discarded.length === limit) continue;
+    const rows = await store.listOutbox(instanceId, limit);
+    if (rows.length === limit) continue;
+    const discarded = rows.filter((row) => row.kind === 'discard');
     const known = new Set(discarded.map(({ path, storageStamp }) => `${storageStamp}${path}`));
     return { has: (path, { storageStamp }) => known.has(`${storageStamp}${path}`) };
   }

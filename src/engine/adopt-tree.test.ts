@@ -28,6 +28,7 @@ beforeEach(() => {
     clock: { now: () => 1_700_000_000_000 },
     ids: { next: () => `id-${++lastId}`, nextRequest: () => 'request' },
     maxUploadBytes: undefined,
+    fetchContent: () => assert.fail('nothing is fetched'),
     onAdopted() {},
   };
 });

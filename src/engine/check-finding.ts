@@ -34,7 +34,7 @@ function pathOf(subject: Subject): string {
       return subject.file.path ?? subject.file.location;
     case 'staged':
       return `.callfs/staging/${subject.contentId}`;
-    case 'removal':
+    case 'outbox':
       return subject.row.path;
     case 'place':
       return subject.place.location;
@@ -90,6 +90,13 @@ function wordsFor(subject: Subject, diagnosis: Diagnosis): Omit<Words, 'kind'> {
       return { problem: 'content that was replaced or deleted is not removed yet', remedy: 'finish the removal' };
     case 'dangling-removal':
       return { problem: `a removal for an unknown instance${ownerOf(subject)}`, remedy: 'forget it' };
+    case 'pending-move':
+      return {
+        problem: `was moved${targetOf(subject)}, which the disk has not followed yet`,
+        remedy: 'finish the move',
+      };
+    case 'dangling-move':
+      return { problem: `a move for an unknown instance${ownerOf(subject)}`, remedy: 'forget it' };
     case 'unknown-instance':
       return {
         problem: `an entry of an unknown instance${ownerOf(subject)}`,
@@ -105,5 +112,9 @@ function wordsFor(subject: Subject, diagnosis: Diagnosis): Omit<Words, 'kind'> {
 
 function ownerOf(subject: Subject): string {
   if (subject.about === 'entry') return `, ${subject.entry.instanceId}`;
-  return subject.about === 'removal' ? `, ${subject.row.instanceId}` : '';
+  return subject.about === 'outbox' ? `, ${subject.row.instanceId}` : '';
+}
+
+function targetOf(subject: Subject): string {
+  return subject.about === 'outbox' && subject.row.kind === 'move' ? ` to ${subject.row.to}` : '';
 }

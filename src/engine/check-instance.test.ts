@@ -78,6 +78,8 @@ suite('beside a running instance', () => {
           content,
           contentType: undefined,
           mtimeMs: 1,
+          backendType: 'localfs',
+          takeOver: false,
           discardPrevious: false,
         });
         return { kind: 'missing' };

@@ -89,7 +89,7 @@ async function* subjects(
   }
   if (under !== undefined) return;
   for (const contentId of await context.holdings.staged()) yield { about: 'staged', contentId };
-  for (const row of around.removals.values()) yield { about: 'removal', row };
+  for (const row of around.outbox.values()) yield { about: 'outbox', row };
 }
 
 async function* allFiles({ store }: CheckContext) {

@@ -3,10 +3,10 @@
  * and tells after a repair whether it helped.
  */
 import type { HeldFile, Holdings, UnreadablePlace } from '../backends/backend.ts';
-import type { FileEntry } from '../core/entry.ts';
+import type { Entry, FileEntry } from '../core/entry.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
-import { namesOf, type VirtualPath } from '../core/virtual-path.ts';
-import type { DiscardedContent, MetadataStore } from '../metadata/metadata-store.ts';
+import { isWithin, namesOf, type VirtualPath } from '../core/virtual-path.ts';
+import type { DiscardedContent, MetadataStore, MovedPath, OutboxItem } from '../metadata/metadata-store.ts';
 
 export interface CheckContext {
   readonly instanceId: string;
@@ -20,7 +20,7 @@ export type Subject =
   | { readonly about: 'entry'; readonly entry: FileEntry; readonly path: VirtualPath }
   | { readonly about: 'file'; readonly file: HeldFile }
   | { readonly about: 'staged'; readonly contentId: string }
-  | { readonly about: 'removal'; readonly row: DiscardedContent }
+  | { readonly about: 'outbox'; readonly row: OutboxItem }
   | { readonly about: 'place'; readonly place: UnreadablePlace };
 
 export type Diagnosis =
@@ -32,6 +32,8 @@ export type Diagnosis =
   | { readonly kind: 'leftover-staging' }
   | { readonly kind: 'pending-removal' }
   | { readonly kind: 'dangling-removal' }
+  | { readonly kind: 'pending-move' }
+  | { readonly kind: 'dangling-move' }
   | { readonly kind: 'unknown-instance' }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
@@ -45,7 +47,9 @@ export interface Surroundings {
   /** The instance runs: what is on its way is no damage. */
   readonly served: boolean;
   readonly instances: ReadonlySet<string>;
-  readonly removals: ReadonlyMap<number, DiscardedContent>;
+  readonly outbox: ReadonlyMap<number, OutboxItem>;
+  /** Those that the disk of this instance has yet to follow, oldest first. */
+  readonly moves: readonly MovedPath[];
   readonly garbageByContent: ReadonlyMap<string, DiscardedContent>;
   readonly garbageByPath: ReadonlyMap<VirtualPath, readonly DiscardedContent[]>;
 }
@@ -57,16 +61,19 @@ const PAGE_SIZE = 1000;
 export async function takeSurroundings({ store, holdings, instanceId }: CheckContext): Promise<Surroundings> {
   const served = await holdings.isServed();
   const instances = new Set((await store.listInstances()).map(({ id }) => id));
-  const removals = new Map<number, DiscardedContent>();
+  const outbox = new Map<number, OutboxItem>();
   for (let after: number | undefined; ; ) {
-    const page = await store.listAllDiscarded(after, PAGE_SIZE);
-    for (const row of page) removals.set(row.seq, row);
+    const page = await store.listWholeOutbox(after, PAGE_SIZE);
+    for (const row of page) outbox.set(row.seq, row);
     after = page.at(-1)?.seq;
     if (page.length < PAGE_SIZE) break;
   }
-  const own = [...removals.values()].filter((row) => row.instanceId === instanceId);
-  const garbageByContent = new Map(own.map((row) => [row.contentId, row]));
-  return { served, instances, removals, garbageByContent, garbageByPath: Map.groupBy(own, ({ path }) => path) };
+  const own = [...outbox.values()].filter((row) => row.instanceId === instanceId);
+  const moves = own.filter((row) => row.kind === 'move');
+  const garbage = own.filter((row) => row.kind === 'discard');
+  const garbageByContent = new Map(garbage.map((row) => [row.contentId, row]));
+  const garbageByPath = Map.groupBy(garbage, ({ path }) => path);
+  return { served, instances, outbox, moves, garbageByContent, garbageByPath };
 }
 
 /** @returns undefined: nothing is wrong with it, as far as can be seen now */
@@ -83,8 +90,8 @@ export function diagnose(
       return diagnoseFile(context, around, subject.file);
     case 'staged':
       return diagnoseStaged(context, around, subject.contentId);
-    case 'removal':
-      return Promise.resolve(diagnoseRemoval(context, around, subject.row));
+    case 'outbox':
+      return Promise.resolve(diagnoseOutbox(context, around, subject.row));
     case 'place':
       return Promise.resolve({ kind: 'unreadable', reason: subject.place.reason });
   }
@@ -92,13 +99,18 @@ export function diagnose(
 
 async function diagnoseEntry(
   { instanceId, holdings }: CheckContext,
-  { instances }: Surroundings,
+  { instances, moves }: Surroundings,
   { entry, path }: Extract<Subject, { about: 'entry' }>,
   deep: boolean,
 ): Promise<Diagnosis | undefined> {
   if (!instances.has(entry.instanceId)) return { kind: 'unknown-instance' };
   if (entry.instanceId !== instanceId || entry.backendType !== holdings.type) return undefined;
-  const found = await holdings.examine(entry, path, deep);
+  let found = await holdings.examine(entry, path, deep);
+  const before = pathBefore(moves, path);
+  if ((found.kind === 'missing' || found.kind === 'changed') && before !== path) {
+    const unmoved = await holdings.examine(entry, before, deep);
+    if (unmoved.kind !== 'missing') found = unmoved;
+  }
   switch (found.kind) {
     case 'intact':
       return undefined;
@@ -136,10 +148,13 @@ async function diagnoseFile(
     return located.length > 0 ? undefined : { kind: 'unknown-file', holder: undefined };
   }
   if (file.path === undefined) return { kind: 'unknown-file', holder: undefined };
-  const names = namesOf(file.path);
-  const entry = (await store.resolve(names))[names.length];
-  if (entry?.type === 'file' && entry.instanceId === instanceId && entry.backendType === holdings.type)
-    return undefined;
+  let entry: Entry | undefined;
+  for (const path of [file.path, pathAfter(around.moves, file.path)]) {
+    const names = namesOf(path);
+    entry = (await store.resolve(names))[names.length];
+    if (entry?.type === 'file' && entry.instanceId === instanceId && entry.backendType === holdings.type)
+      return undefined;
+  }
   return { kind: 'unknown-file', holder: entry && `${entry.type} of ${entry.instanceId}` };
 }
 
@@ -161,12 +176,28 @@ async function diagnoseStaged(
   return (await store.locateContents([contentId])).length > 0 ? undefined : { kind: 'leftover-staging' };
 }
 
-function diagnoseRemoval(
+function diagnoseOutbox(
   { instanceId }: CheckContext,
-  { instances, removals }: Surroundings,
-  row: DiscardedContent,
+  { instances, outbox }: Surroundings,
+  row: OutboxItem,
 ): Diagnosis | undefined {
-  if (!removals.has(row.seq)) return undefined;
-  if (!instances.has(row.instanceId)) return { kind: 'dangling-removal' };
-  return row.instanceId === instanceId ? { kind: 'pending-removal' } : undefined;
+  if (!outbox.has(row.seq)) return undefined;
+  const isMove = row.kind === 'move';
+  if (!instances.has(row.instanceId)) return { kind: isMove ? 'dangling-move' : 'dangling-removal' };
+  if (row.instanceId !== instanceId) return undefined;
+  return { kind: isMove ? 'pending-move' : 'pending-removal' };
+}
+
+/** Where the disk has what belongs at a path, as long as it has not followed the moves. */
+function pathBefore(moves: readonly MovedPath[], path: VirtualPath): VirtualPath {
+  return moves.reduceRight((at, move) => (isWithin(at, move.to) ? moveUnder(at, move.to, move.path) : at), path);
+}
+
+/** Where what the disk has at a path belongs once it has followed the moves. */
+function pathAfter(moves: readonly MovedPath[], path: VirtualPath): VirtualPath {
+  return moves.reduce((at, move) => (isWithin(at, move.path) ? moveUnder(at, move.path, move.to) : at), path);
+}
+
+function moveUnder(path: VirtualPath, from: VirtualPath, to: VirtualPath): VirtualPath {
+  return `${to}${path.slice(from.length)}` as VirtualPath;
 }

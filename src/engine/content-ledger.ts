@@ -6,8 +6,8 @@ import type { MetadataStore } from '../metadata/metadata-store.ts';
 export function contentLedger(instanceId: string, store: MetadataStore): ContentLedger {
   return {
     locateContents: (contentIds) => store.locateContents(contentIds),
-    listDiscarded: (id, limit) => store.listDiscarded(id, limit),
-    forgetDiscarded: (seqs) => store.forgetDiscarded(seqs),
+    listOutbox: (id, limit) => store.listOutbox(id, limit),
+    forgetOutbox: (seqs) => store.forgetOutbox(seqs),
     async hasFile(path) {
       const names = namesOf(path);
       const entry = (await store.resolve(names))[names.length];

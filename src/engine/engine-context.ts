@@ -1,6 +1,6 @@
 /** What every use case works with; made once by `compose.ts`. */
 import type { Backend } from '../backends/backend.ts';
-import type { BackendType, Entry } from '../core/entry.ts';
+import type { BackendType, Entry, FileEntry } from '../core/entry.ts';
 import { backendUnavailable } from '../core/errors.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
@@ -16,6 +16,11 @@ export interface EngineContext {
   readonly ids: Ids;
   /** Undefined: no limit. */
   readonly maxUploadBytes: number | undefined;
+  /**
+   * The bytes that another instance holds of a file.
+   * @throws CallFSError FILE_NOT_FOUND when it does not hold this content any more; PROXY_ERROR, PEER_TIMEOUT
+   */
+  readonly fetchContent: (entry: FileEntry, path: VirtualPath) => AsyncIterable<Uint8Array>;
   /** Told when a file that was changed outside CallFS became a new version. */
   readonly onAdopted: (path: VirtualPath) => void;
 }
@@ -34,8 +39,14 @@ export interface Upload {
   open(): AsyncIterable<Uint8Array>;
 }
 
-/** The entry belongs to another instance, which alone may read or change its bytes. */
+/** Another instance has to do it: the one that holds the entry's bytes, or the one that shall hold them. */
 export interface Elsewhere<E extends Entry = Entry> {
   readonly kind: 'elsewhere';
   readonly entry: E;
+  readonly instanceId: string;
+}
+
+/** The entry belongs to another instance, which alone may read or change its bytes. */
+export function atOwner<E extends Entry>(entry: E): Elsewhere<E> {
+  return { kind: 'elsewhere', entry, instanceId: entry.instanceId };
 }

@@ -5,7 +5,7 @@ import { backendUnavailable, permissionDenied } from '../core/errors.ts';
 import { permits, READ, type User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { adoptContent } from './adopt-content.ts';
-import { backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
+import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { getEntry, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
 
@@ -67,7 +67,7 @@ async function lookAt<F extends FoundFile>(
   return retryWhileChanging(async () => {
     const entry = await resolveReadable(context, request);
     if (entry.type === 'directory') return { kind: 'directory', entry };
-    if (entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry };
+    if (entry.instanceId !== context.instanceId) return atOwner(entry);
     const backend = backendFor(context, entry.backendType);
     const found = await look(backend, entry);
     if (typeof found !== 'string') return found;

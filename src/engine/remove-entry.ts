@@ -5,7 +5,7 @@ import { maySeverChild } from '../core/permissions.ts';
 import { evaluatePreconditions, hasPreconditions, type Preconditions } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { RemoveOutcome, RemoveTreeOutcome } from '../metadata/metadata-store.ts';
-import type { Elsewhere, EngineContext } from './engine-context.ts';
+import { atOwner, type Elsewhere, type EngineContext } from './engine-context.ts';
 import type { ReadRequest } from './read-file.ts';
 import { getEntry, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
@@ -23,11 +23,11 @@ export async function removeEntry(
 ): Promise<{ readonly kind: 'removed' } | Elsewhere<FileEntry>> {
   return retryWhileChanging(async () => {
     const entry = await resolveRemovable(context, request);
-    if (entry.type === 'file' && entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry };
+    if (entry.type === 'file' && entry.instanceId !== context.instanceId) return atOwner(entry);
     const outcome = await remove(context, request, entry);
     switch (outcome.kind) {
       case 'removed':
-        for (const backend of context.backends.values()) backend.removalsPending();
+        for (const backend of context.backends.values()) backend.outboxPending();
         return { kind: 'removed' };
       case 'not-empty':
         throw notEmpty(request.path);
@@ -65,7 +65,7 @@ async function resolveRemovable(context: EngineContext, request: RemoveRequest):
   return entry;
 }
 
-function notEmpty(path: VirtualPath): CallFSError {
+export function notEmpty(path: VirtualPath): CallFSError {
   return new CallFSError(
     'DIRECTORY_NOT_EMPTY',
     `The directory ${path} is not empty; remove what is in it first, or use ?recursive=true.`,

@@ -82,6 +82,8 @@ async function adopt(context: CheckContext, entry: FileEntry, path: VirtualPath)
     entryId: entry.id,
     expectContentId: entry.contentId,
     instanceId,
+    backendType: entry.backendType,
+    takeOver: false,
     content: { ...content, contentId: ids.next() },
     contentType: undefined,
     mtimeMs,
@@ -94,6 +96,7 @@ const SETTLED: Partial<Record<Finding['kind'], string>> = {
   'misplaced-bytes': 'moved it to its own place',
   'leftover-staging': 'removed it',
   'pending-removal': 'finished the removal',
+  'pending-move': 'finished the move',
 };
 
 const needsSettling = ({ kind }: Finding): boolean => SETTLED[kind] !== undefined;
@@ -135,7 +138,7 @@ async function repairRest({ holdings, store }: CheckContext, finding: Finding): 
     const to = await holdings.moveAside(subject.file);
     return to === undefined ? undefined : `moved it to ${to}`;
   }
-  if (kind !== 'dangling-removal' || subject.about !== 'removal') return undefined;
-  await store.forgetDiscarded([subject.row.seq]);
+  if ((kind !== 'dangling-removal' && kind !== 'dangling-move') || subject.about !== 'outbox') return undefined;
+  await store.forgetOutbox([subject.row.seq]);
   return 'forgot it';
 }

@@ -1,10 +1,10 @@
 /** An upload from the first byte until its fate is known: committed, forwarded or discarded. */
-import { PassThrough } from 'node:stream';
 import type { Backend, StagedContent } from '../backends/backend.ts';
-import type { BackendType } from '../core/entry.ts';
-import { CallFSError } from '../core/errors.ts';
+import type { BackendType, FileEntry } from '../core/entry.ts';
+import { backendUnavailable, CallFSError } from '../core/errors.ts';
 import { backendFor, type EngineContext, type Upload } from './engine-context.ts';
 import type { FileContent } from './new-entry.ts';
+import { bytesOf } from './open-content.ts';
 
 export class StagedUpload implements AsyncDisposable {
   readonly #backend: Backend;
@@ -27,15 +27,7 @@ export class StagedUpload implements AsyncDisposable {
   /** The bytes once more, for another instance. */
   async *bytes(): AsyncGenerator<Uint8Array> {
     await using reader = await this.#staged.open();
-    const through = new PassThrough();
-    // The reader uses its buffers again, so what waits in the stream is a copy.
-    const sink = { write: (chunk: Uint8Array) => writeTo(through, Buffer.from(chunk)) };
-    const copying = reader.copyTo(sink, 0, reader.sizeBytes).then(
-      () => through.end(),
-      (error: Error) => through.destroy(error),
-    );
-    yield* through;
-    await copying;
+    yield* bytesOf(reader);
   }
 
   /** Runs the transaction that may commit this content; when its outcome stays unknown the bytes are kept until it is known. */
@@ -61,12 +53,6 @@ export class StagedUpload implements AsyncDisposable {
   }
 }
 
-function writeTo(through: PassThrough, chunk: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    through.write(chunk, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
 /** @throws CallFSError PAYLOAD_TOO_LARGE or INSUFFICIENT_STORAGE when the declared size already tells */
 export async function assertFits(context: EngineContext, type: BackendType, upload: Upload): Promise<void> {
   const { declaredBytes } = upload;
@@ -76,6 +62,22 @@ export async function assertFits(context: EngineContext, type: BackendType, uplo
     throw new CallFSError('PAYLOAD_TOO_LARGE', message);
   }
   await backendFor(context, type).assertRoom(declaredBytes);
+}
+
+/** Bytes that some backend of the cluster has already: the limit for uploads does not concern them. */
+export async function stageCopy(
+  context: EngineContext,
+  type: BackendType,
+  original: FileEntry,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<StagedUpload> {
+  const backend = backendFor(context, type);
+  await backend.assertRoom(original.sizeBytes);
+  const staged = await backend.stage(context.ids.next(), bytes, { maxBytes: undefined });
+  const { sizeBytes, checksum } = staged.content;
+  if (sizeBytes === original.sizeBytes && checksum === original.checksum) return new StagedUpload(backend, staged);
+  await backend.discard(staged);
+  throw backendUnavailable(`The bytes that instance ${original.instanceId} sent are not those that were stored.`);
 }
 
 export async function stageUpload(context: EngineContext, type: BackendType, upload: Upload): Promise<StagedUpload> {

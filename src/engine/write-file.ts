@@ -5,13 +5,16 @@ import { CallFSError, isADirectory, permissionDenied } from '../core/errors.ts';
 import { permits, WRITE } from '../core/permissions.ts';
 import { evaluatePreconditions, hasPreconditions } from '../core/preconditions.ts';
 import { type CreateFileRequest, insertAt } from './create-entry.ts';
-import { backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
+import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { newFile } from './new-entry.ts';
 import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
 import { assertFits, type StagedUpload, stageUpload } from './staged-upload.ts';
 
-export type WriteFileRequest = CreateFileRequest;
+export interface WriteFileRequest extends CreateFileRequest {
+  /** The body cannot be handed on: when the file went to another instance while it arrived, the new content stays here. */
+  readonly mayTakeOver: boolean;
+}
 
 export interface WrittenFile {
   readonly kind: 'written';
@@ -34,7 +37,7 @@ export async function writeFile(
   request: WriteFileRequest,
 ): Promise<WrittenFile | WrittenElsewhere> {
   const { entry } = await resolveWritable(context, request);
-  if (entry && entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry, staged: undefined };
+  if (entry && entry.instanceId !== context.instanceId) return { ...atOwner(entry), staged: undefined };
   const backendType = entry?.backendType ?? context.defaultBackend;
   await assertFits(context, backendType, request.upload);
   const staged = await stageUpload(context, backendType, request.upload);
@@ -56,8 +59,9 @@ async function commitWrite(
   const target = await resolveWritable(context, request);
   const { entry } = target;
   if (!entry) return commitCreation(context, request, staged, target);
-  if (entry.instanceId !== context.instanceId) return { kind: 'elsewhere', entry, staged };
-  return commitReplacement(context, request, staged, entry);
+  const isElsewhere = entry.instanceId !== context.instanceId;
+  if (isElsewhere && !request.mayTakeOver) return { ...atOwner(entry), staged };
+  return commitReplacement(context, request, staged, entry, isElsewhere);
 }
 
 async function commitCreation(
@@ -79,6 +83,7 @@ async function commitReplacement(
   request: WriteFileRequest,
   staged: StagedUpload,
   entry: FileEntry,
+  takeOver: boolean,
 ): Promise<WrittenFile | undefined> {
   const { content, contentType, mtimeMs, backendType } = staged.asFile(request.contentType);
   const replace = () =>
@@ -86,6 +91,8 @@ async function commitReplacement(
       entryId: entry.id,
       expectContentId: hasPreconditions(request.preconditions) ? entry.contentId : undefined,
       instanceId: context.instanceId,
+      backendType,
+      takeOver,
       content,
       contentType,
       mtimeMs,
@@ -93,7 +100,7 @@ async function commitReplacement(
     });
   const outcome = await staged.commit(replace, ({ kind }) => kind === 'replaced');
   if (outcome.kind !== 'replaced') return undefined;
-  backendFor(context, backendType).removalsPending();
+  backendFor(context, backendType).outboxPending();
   return { kind: 'written', entry: outcome.entry, created: false };
 }
 

@@ -10,10 +10,13 @@ import type { HttpServices } from './http-services.ts';
 import { refuseMalformed } from './malformed-request.ts';
 import { renderError } from './render-error.ts';
 import { targetOf } from './request-state.ts';
-import { DIRECTORIES, FILES, INTERNAL, pathOfTarget, routeOf, toRouted } from './request-target.ts';
+import { CONTENTS, DIRECTORIES, FILES, INTERNAL, pathOfTarget, routeOf, toRouted } from './request-target.ts';
+import { getCluster } from './routes/cluster-route.ts';
+import { getContent } from './routes/contents-route.ts';
 import { postEntry } from './routes/create-entry-route.ts';
 import { getDirectory } from './routes/list-directory-route.ts';
 import { getHealth, getMetrics, getReady, sendMetrics } from './routes/operations-route.ts';
+import { patchEntry } from './routes/patch-entry-route.ts';
 import { getFile, headFile } from './routes/read-file-route.ts';
 import { deleteEntry } from './routes/remove-entry-route.ts';
 import { putFile } from './routes/write-file-route.ts';
@@ -32,18 +35,28 @@ const HEADERS_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
 type Handler = (services: HttpServices, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
-type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export function buildApp(services: HttpServices): FastifyInstance {
   const app = createApp(services, services.idleTimeoutMs);
   addHooks(app, services);
-  const handlers = { GET: getFile, HEAD: headFile, POST: postEntry, PUT: putFile, DELETE: deleteEntry };
+  const handlers = {
+    GET: getFile,
+    HEAD: headFile,
+    POST: postEntry,
+    PUT: putFile,
+    PATCH: patchEntry,
+    DELETE: deleteEntry,
+  };
   addResource(app, services, { url: routeOf(FILES), pattern: `${FILES}/{path}`, handlers });
   const listing = { GET: getDirectory };
   addResource(app, services, { url: routeOf(DIRECTORIES), pattern: `${DIRECTORIES}/{path}`, handlers: listing });
+  addSimple(app, '/v1/cluster', (request, reply) => getCluster(services, request, reply));
   addSimple(app, '/health', (_request, reply) => getHealth(reply));
   addSimple(app, '/ready', (_request, reply) => getReady(services, reply));
   addSimple(app, '/metrics', (request, reply) => getMetrics(services, request, reply));
+  const contents = { GET: getContent };
+  addResource(app, services, { url: routeOf(CONTENTS), pattern: `${CONTENTS}/{path}`, handlers: contents });
   app.all(routeOf(INTERNAL), { config: { pattern: `${INTERNAL}/{path}` } }, async (request) => {
     verifyPeer(services.signer, request, String(request.headers[PEER_HEADER] ?? ''));
     throw unknownRoute(request);

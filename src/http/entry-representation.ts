@@ -58,6 +58,6 @@ export function representationOf(entry: FileEntry): Representation {
 }
 
 /** RFC 3339, UTC, whole seconds. */
-function wholeSeconds(ms: number): string {
+export function wholeSeconds(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

@@ -46,7 +46,7 @@ export function parseUploadRequest(
   assertWhole(request);
   return {
     ...parsed,
-    mode: parseMode(request.headers['x-callfs-mode']),
+    mode: parseMode(request.headers['x-callfs-mode'], 'X-CallFS-Mode'),
     contentType: declaredContentType(request.headers['content-type']),
     upload: new ClientUpload(request.raw, reply.raw),
   };
@@ -69,11 +69,12 @@ function assertWhole({ headers }: FastifyRequest): void {
 /** Permission bits and the sticky bit; set-user-id and set-group-id mean nothing here. */
 const MAX_MODE = 0o1777;
 
-function parseMode(header: string | string[] | undefined): number | undefined {
+/** @param name of the field, for the message */
+export function parseMode(header: string | string[] | undefined, name: string): number | undefined {
   if (header === undefined) return undefined;
   const mode = typeof header === 'string' && /^[0-7]{1,5}$/.test(header) ? Number.parseInt(header, 8) : Number.NaN;
   if (mode <= MAX_MODE) return mode;
-  throw new CallFSError('BAD_REQUEST', 'X-CallFS-Mode must be an octal mode from 0000 to 1777, for example 0640.');
+  throw new CallFSError('BAD_REQUEST', `${name} must be an octal mode from 0000 to 1777, for example 0640.`);
 }
 
 /** What curl and browsers send when nobody chose a type says nothing about the content. */

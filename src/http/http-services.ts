@@ -1,5 +1,6 @@
 /** What the HTTP layer works with; made once by `compose.ts`. */
 import type { Authenticator } from '../auth/authenticator.ts';
+import type { ClusterStatus } from '../cluster/cluster-status.ts';
 import type { Forwarder } from '../cluster/forward.ts';
 import type { PeerDirectory } from '../cluster/peer-directory.ts';
 import type { PeerSigner } from '../cluster/peer-signature.ts';
@@ -20,6 +21,7 @@ export interface HttpServices {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly readiness: () => Promise<Readiness>;
+  readonly clusterStatus: () => Promise<ClusterStatus>;
   readonly idleTimeoutMs: number;
   /** Whether clients come over TLS. */
   readonly secure: boolean;

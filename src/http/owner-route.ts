@@ -5,7 +5,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ExchangeBody } from '../cluster/exchange.ts';
 import type { Forwarder } from '../cluster/forward.ts';
-import type { Entry } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
 import type { Elsewhere } from '../engine/engine-context.ts';
@@ -46,12 +45,12 @@ export async function routeToOwner<O extends { readonly kind: string }>(
       state.route = 'local';
       return outcome as Exclude<O, Elsewhere>;
     }
-    const { entry } = outcome;
-    state.owner = entry.instanceId;
-    const forwarder = await assertMayForward(services, request, entry, path);
+    const { instanceId } = outcome;
+    state.owner = instanceId;
+    const forwarder = await assertMayForward(services, request, instanceId, path);
     state.route = 'peer';
     const body = bodyFor(outcome);
-    const forwarded = await forward(forwarder, request, reply, entry.instanceId, body);
+    const forwarded = await forward(forwarder, request, reply, instanceId, body);
     if (forwarded.kind === 'answered') return undefined;
     if (body && !body.canRepeat()) break;
   }
@@ -97,13 +96,13 @@ async function forward(
 async function assertMayForward(
   { forwarder, peers }: HttpServices,
   { state }: FastifyRequest,
-  entry: Entry,
+  instanceId: string,
   path: VirtualPath,
 ): Promise<Forwarder> {
   if (forwarder && state.peer === undefined) return forwarder;
-  const endpoint = await peers.findPublicUrl(entry.instanceId);
+  const endpoint = await peers.findPublicUrl(instanceId);
   const url = endpoint === undefined ? {} : { url: `${endpoint}${FILES}${encodePath(path)}` };
-  throw new CallFSError('MISDIRECTED_REQUEST', `${path} belongs to instance ${entry.instanceId}; ask that one.`, {
-    details: { instance_id: entry.instanceId, ...url },
+  throw new CallFSError('MISDIRECTED_REQUEST', `${path} belongs to instance ${instanceId}; ask that one.`, {
+    details: { instance_id: instanceId, ...url },
   });
 }

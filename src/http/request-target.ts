@@ -9,6 +9,8 @@ import { type ParsedPath, parseEncodedPath } from '../core/virtual-path.ts';
 export const FILES = '/v1/files';
 export const DIRECTORIES = '/v1/directories';
 export const INTERNAL = '/v1/internal';
+/** For peers: the bytes of a file that they take over. */
+export const CONTENTS = `${INTERNAL}/contents`;
 
 const STAND_IN = '/-';
 /** A target that no route serves. */
@@ -20,7 +22,7 @@ export const routeOf = (prefix: string): string => prefix + STAND_IN;
 /** The target that the router shall see. */
 export function toRouted(target: string): string {
   const { path, query } = split(target);
-  for (const prefix of [FILES, DIRECTORIES, INTERNAL]) {
+  for (const prefix of [FILES, DIRECTORIES, CONTENTS, INTERNAL]) {
     if (path === prefix || path.startsWith(`${prefix}/`)) return `${prefix}${STAND_IN}${query}`;
   }
   // Outside the prefixes nothing is spelled with "%", and the router would decode it.

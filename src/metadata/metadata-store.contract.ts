@@ -105,15 +105,15 @@ export function sampleContent(given: Partial<Content> = {}): Content {
 }
 
 export function sampleFile(name: string, given: Partial<NewFile> = {}): NewFile {
-  return {
+  const file = {
     ...sampleDirectory(name),
     ...sampleContent(),
     id: sampleId('file'),
     mode: 0o644,
     contentType: null,
     ...given,
-    type: 'file',
   };
+  return { ...file, etag: given.etag ?? file.contentId, type: 'file' };
 }
 
 export function sampleDirectory(name: string, given: Partial<NewDirectory> = {}): NewDirectory {
@@ -191,6 +191,8 @@ function replacementOf(file: FileEntry, given: Partial<ReplaceContent> = {}): Re
     entryId: file.id,
     expectContentId: file.contentId,
     instanceId: file.instanceId,
+    backendType: file.backendType,
+    takeOver: false,
     content: sampleContent({ sizeBytes: 6 }),
     contentType: undefined,
     mtimeMs: file.mtimeMs + 1,
@@ -200,13 +202,14 @@ function replacementOf(file: FileEntry, given: Partial<ReplaceContent> = {}): Re
 }
 
 async function discardedBy(store: MetadataStore, instanceId = 'instance-1'): Promise<readonly DiscardedContent[]> {
-  return store.listDiscarded(instanceId, 1000);
+  return (await store.listOutbox(instanceId, 1000)).filter((row) => row.kind === 'discard');
 }
 
 /** What a file's content looks like after a commit made it garbage; the sequence number is the store's own. */
 function discardedForm(file: FileEntry, path: string) {
-  const { contentId, sizeBytes, checksum, storageKey, storageStamp, instanceId, backendType } = file;
-  return { contentId, sizeBytes, checksum, storageKey, storageStamp, instanceId, backendType, path };
+  const { id: entryId, contentId, sizeBytes, checksum, storageKey, storageStamp, instanceId, backendType } = file;
+  const content = { contentId, sizeBytes, checksum, storageKey, storageStamp };
+  return { kind: 'discard', entryId, ...content, instanceId, backendType, path };
 }
 
 function withoutSeq(rows: readonly DiscardedContent[]) {
@@ -476,7 +479,7 @@ function replacing(open: Open, openShared: OpenShared): void {
     const content = sampleContent({ sizeBytes: 77, checksum: 'ffffffff', storageKey: 'elsewhere', storageStamp: 's2' });
     const mtimeMs = file.mtimeMs + 1000;
     const outcome = await store.replaceContent(replacementOf(file, { content, mtimeMs }));
-    const expected: FileEntry = { ...file, ...content, mtimeMs, version: 2 };
+    const expected: FileEntry = { ...file, ...content, etag: content.contentId, mtimeMs, version: 2 };
     assert.deepEqual(outcome, { kind: 'replaced', entry: expected });
     assert.deepEqual(await find(store, 'file'), expected);
     const again = expectKind(await store.replaceContent(replacementOf(expected)), 'replaced');
@@ -768,7 +771,7 @@ function removing(open: Open, openShared: OpenShared): void {
       assert.deepEqual(await shared.of(1).locateContents(entries.map((entry) => entry.contentId)), []);
       const discarded = await discardedBy(shared.of(2));
       assert.equal(discarded.length, made);
-      await shared.of(0).forgetDiscarded(discarded.map((row) => row.seq));
+      await shared.of(0).forgetOutbox(discarded.map((row) => row.seq));
       assert.deepEqual(await shared.of(2).listChildren(ROOT_ID, undefined, 10), []);
     }
   });
@@ -886,7 +889,7 @@ function removingTrees(open: Open, openShared: OpenShared): void {
       await new Promise((resolve) => setImmediate(resolve));
     }
     assert.deepEqual(await removal, { kind: 'removed', count: 1011 });
-    const discarded = await store.listDiscarded('instance-1', 2000);
+    const discarded = (await store.listOutbox('instance-1', 2000)).filter((row) => row.kind === 'discard');
     assert.deepEqual(new Set(discarded.map((row) => row.contentId)), new Set(contentIds));
   });
 }
@@ -1038,14 +1041,14 @@ function discarding(open: Open): void {
       const file = await makeFile(store, ROOT_ID, 'file', { instanceId });
       await store.removeEntry({ entryId: file.id, expectContentId: undefined });
     }
-    const all = await store.listAllDiscarded(undefined, 10);
+    const all = await store.listWholeOutbox(undefined, 10);
     assert.deepEqual(
       all.map((row) => row.instanceId),
       ['instance-1', 'instance-2', 'instance-1', 'gone'],
     );
-    assert.deepEqual(await store.listAllDiscarded(undefined, 2), all.slice(0, 2));
-    assert.deepEqual(await store.listAllDiscarded(all[1]?.seq, 2), all.slice(2));
-    assert.deepEqual(await store.listAllDiscarded(all[3]?.seq, 2), []);
+    assert.deepEqual(await store.listWholeOutbox(undefined, 2), all.slice(0, 2));
+    assert.deepEqual(await store.listWholeOutbox(all[1]?.seq, 2), all.slice(2));
+    assert.deepEqual(await store.listWholeOutbox(all[3]?.seq, 2), []);
   });
 
   it('lists the oldest first, no more than asked for, and numbers grow', async () => {
@@ -1060,8 +1063,8 @@ function discarding(open: Open): void {
       contentIds,
     );
     for (const [at, row] of rows.entries()) assert.ok(row.seq > (rows[at - 1]?.seq ?? -1));
-    assert.deepEqual(await store.listDiscarded('instance-1', 5), rows.slice(0, 5));
-    assert.deepEqual(await store.listDiscarded('instance-2', 5), []);
+    assert.deepEqual(await store.listOutbox('instance-1', 5), rows.slice(0, 5));
+    assert.deepEqual(await store.listOutbox('instance-2', 5), []);
   });
 
   it('forgets what is named, and only that, however often', async () => {
@@ -1072,9 +1075,9 @@ function discarding(open: Open): void {
     }
     const [first, second, third] = await discardedBy(store);
     assert.ok(first && second && third);
-    await store.forgetDiscarded([first.seq, third.seq]);
-    await store.forgetDiscarded([first.seq, third.seq + 1000, -1]);
-    await store.forgetDiscarded([]);
+    await store.forgetOutbox([first.seq, third.seq]);
+    await store.forgetOutbox([first.seq, third.seq + 1000, -1]);
+    await store.forgetOutbox([]);
     assert.deepEqual(await discardedBy(store), [second]);
   });
 
@@ -1088,7 +1091,7 @@ function discarding(open: Open): void {
       assert.ok(row);
       assert.ok(row.seq > (numbers.at(-1) ?? -1));
       numbers.push(row.seq);
-      await store.forgetDiscarded([row.seq]);
+      await store.forgetOutbox([row.seq]);
     }
   });
 }
@@ -1305,9 +1308,9 @@ function closing(open: Open): void {
       store.listChildren(ROOT_ID, undefined, 1),
       store.locateContents([file.contentId]),
       store.listFiles(undefined, 1),
-      store.listDiscarded('instance-1', 1),
-      store.listAllDiscarded(undefined, 1),
-      store.forgetDiscarded([1]),
+      store.listOutbox('instance-1', 1),
+      store.listWholeOutbox(undefined, 1),
+      store.forgetOutbox([1]),
       store.findInstance('instance-1'),
       store.listInstances(),
       store.heartbeat({ ...BEAT, nowMs: 1 }),
@@ -1360,7 +1363,7 @@ function sharing(open: Open, reopen: Open): void {
     const rows = await discardedBy(second);
     assert.deepEqual(withoutSeq(rows), [discardedForm(file, '/folder/file')]);
     assert.deepEqual(await second.findInstance('instance-1'), record);
-    await second.forgetDiscarded(rows.map((row) => row.seq));
+    await second.forgetOutbox(rows.map((row) => row.seq));
     expectKind(await second.removeEntry({ entryId: file.id, expectContentId: undefined }), 'removed');
     const [later] = await discardedBy(second);
     assert.ok(later && later.seq > (rows[0]?.seq ?? -1));

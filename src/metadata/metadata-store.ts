@@ -6,7 +6,7 @@
  * All methods reject with CallFSError METADATA_UNAVAILABLE when the store cannot be reached and
  * INSUFFICIENT_STORAGE when it has no room. A rejected mutation did not happen.
  */
-import type { Content, DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
+import type { BackendType, Content, DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
 import type { User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 
@@ -34,8 +34,11 @@ export interface ReplaceContent {
   readonly entryId: string;
   /** Only if the entry still has this content; undefined: whatever it has. */
   readonly expectContentId: string | undefined;
-  /** Only if the entry still belongs to this instance. */
+  /** The instance that has the new content. Without `takeOver` only if the entry still belongs to it. */
   readonly instanceId: string;
+  readonly backendType: BackendType;
+  /** Also when the entry belongs to another instance by now: it becomes this one's, the old bytes garbage there. */
+  readonly takeOver: boolean;
   readonly content: Content;
   /** Undefined keeps the declared type. */
   readonly contentType: string | null | undefined;
@@ -67,6 +70,64 @@ export type RemoveTreeOutcome =
   /** The user may not empty a directory below: nothing was removed. */
   | { readonly kind: 'denied'; readonly path: VirtualPath };
 
+export interface MoveEntry {
+  readonly entryId: string;
+  /** Only if the entry is still this child, as the caller resolved and authorised it. */
+  readonly from: { readonly parentId: string; readonly name: string };
+  /** Only if the file still has this content; undefined: whatever it has. */
+  readonly expectContentId: string | undefined;
+  /** Where it goes: may be where it is, when only the content moves. */
+  readonly to: {
+    /** The deepest directory that exists, as the caller resolved and authorised it. */
+    readonly parentId: string;
+    /** Directories that are missing between it and the entry, outermost first. */
+    readonly missingParents: readonly NewDirectory[];
+    readonly name: string;
+  };
+  /** A file, or an empty directory, that stands there and makes room; undefined: nothing may stand there. */
+  readonly replacesId: string | undefined;
+  /** The file's bytes now lie here; undefined: where they were. Needs `expectContentId`. */
+  readonly relocated: RelocatedContent | undefined;
+}
+
+/** The same bytes in another backend. */
+export interface RelocatedContent {
+  readonly content: Content;
+  readonly instanceId: string;
+  readonly backendType: BackendType;
+}
+
+export type MoveOutcome =
+  | { readonly kind: 'moved'; readonly entry: Entry }
+  /** The name is taken: here is by whom. */
+  | { readonly kind: 'exists'; readonly entry: Entry }
+  /** The directory that shall make room has children. */
+  | { readonly kind: 'not-empty' }
+  /** The directory would lie in itself. */
+  | { readonly kind: 'cycle' }
+  /** A path below the directory would have more than MAX_MOVED_PATH_BYTES. */
+  | { readonly kind: 'too-long' }
+  /** The entry or the way to its new place is not what the caller resolved any more: start over. */
+  | { readonly kind: 'changed' };
+
+/** A directory may grow longer paths only up to here: a disk must be able to follow, whatever the path of its data root. */
+export const MAX_MOVED_PATH_BYTES = 3072;
+
+export interface ChangeAttributes {
+  readonly entryId: string;
+  /** Only if the entry still has this version, as the caller resolved and authorised it. */
+  readonly expectVersion: number;
+  /** What is undefined stays. */
+  readonly mode: number | undefined;
+  readonly owner: { readonly name: string; readonly uid: number } | undefined;
+  readonly group: { readonly name: string; readonly gid: number } | undefined;
+}
+
+export type ChangeAttributesOutcome =
+  | { readonly kind: 'attributes-changed'; readonly entry: Entry }
+  /** The entry is gone or has another version. */
+  | { readonly kind: 'changed' };
+
 /** Where the entry that points to a content stands now. */
 export interface LocatedContent {
   readonly contentId: string;
@@ -79,14 +140,31 @@ export interface LocatedFile {
   readonly path: VirtualPath;
 }
 
-/** Bytes that a commit made garbage and that `instanceId` still has to remove from its backend. */
-export interface DiscardedContent extends Content {
-  /** Grows with every row; rows are handled in this order. */
+/** What a commit left for an instance to do on its own disk. */
+export type OutboxItem = DiscardedContent | MovedPath;
+
+interface OutboxAttributes {
+  /** Grows with every item; items are handled in this order. */
   readonly seq: number;
+  /** Who has to do it. */
   readonly instanceId: string;
-  readonly backendType: Entry['backendType'];
-  /** The path the entry had when its content was discarded. */
+  readonly entryId: string;
+  /** The path the entry had before the commit. */
   readonly path: VirtualPath;
+}
+
+/** Bytes that a commit made garbage and that `instanceId` still has to remove from its backend. */
+export interface DiscardedContent extends OutboxAttributes, Content {
+  readonly kind: 'discard';
+  readonly backendType: BackendType;
+}
+
+/** An entry that has another path now; everything below a directory with it. */
+export interface MovedPath extends OutboxAttributes {
+  readonly kind: 'move';
+  readonly to: VirtualPath;
+  /** What the file had when it moved; undefined: it is a directory. */
+  readonly content: Content | undefined;
 }
 
 export interface InstanceRecord {
@@ -150,6 +228,15 @@ export interface MetadataStore {
   /** Records that the same bytes are now recognised by another stamp (restored from a backup); not a new version. */
   restampContent(contentId: string, storageStamp: string): Promise<void>;
 
+  /**
+   * Gives an entry another path, everything below a directory with it, or a file's bytes another place, or both, as one:
+   * every reader sees it there or here. Instances that hold bytes of it find what to do in their outbox.
+   */
+  moveEntry(request: MoveEntry): Promise<MoveOutcome>;
+
+  /** Changes who an entry belongs to and who may use it. */
+  changeAttributes(request: ChangeAttributes): Promise<ChangeAttributesOutcome>;
+
   /** Removes a file or an empty directory; never leaves a child without a parent, whoever races. */
   removeEntry(request: RemoveEntry): Promise<RemoveOutcome>;
 
@@ -172,14 +259,14 @@ export interface MetadataStore {
   /** Which of these contents an entry points to, and under which path; the others are garbage. */
   locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]>;
 
-  /** The oldest contents that an instance still has to remove. */
-  listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]>;
+  /** The oldest of what an instance still has to do on its disk. */
+  listOutbox(instanceId: string, limit: number): Promise<readonly OutboxItem[]>;
 
-  /** The discarded contents of all instances, whether the instance is known or not, one page behind `after`. */
-  listAllDiscarded(after: number | undefined, limit: number): Promise<readonly DiscardedContent[]>;
+  /** What all instances still have to do, whether the instance is known or not, one page behind `after`. */
+  listWholeOutbox(after: number | undefined, limit: number): Promise<readonly OutboxItem[]>;
 
-  /** Forgets discarded contents after their bytes are durably gone. Unknown numbers are not an error. */
-  forgetDiscarded(seqs: readonly number[]): Promise<void>;
+  /** Forgets what has durably been done. Unknown numbers are not an error. */
+  forgetOutbox(seqs: readonly number[]): Promise<void>;
 
   findInstance(id: string): Promise<InstanceRecord | undefined>;
   listInstances(): Promise<readonly InstanceRecord[]>;

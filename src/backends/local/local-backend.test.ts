@@ -150,7 +150,7 @@ test('a start finishes what a crash left: committed content is placed, the rest 
   await opened.restart();
   assert.deepEqual(opened.files(), ['committed']);
   assert.deepEqual(opened.staged(), []);
-  assert.deepEqual(opened.ledger.discarded, []);
+  assert.deepEqual(opened.ledger.outbox, []);
   assert.notEqual(await opened.backend.probe(removed.content, testPath('removed')), 'intact');
 });
 
@@ -244,7 +244,7 @@ test('a path that was replaced and removed at once leaves nothing in lost+found'
     // As if the next version was committed and removed before the settler came by.
     opened.ledger.point(path, { ...last, contentId: nextContentId(), storageStamp: 'never-there' });
     opened.ledger.drop(path);
-    opened.ledger.discarded.reverse();
+    opened.ledger.outbox.reverse();
     await opened.backend.settled();
     assert.deepEqual(opened.files(), []);
   }
@@ -318,5 +318,5 @@ test('more removals than one round takes are all done', async () => {
   for (let number = 0; number < 1100; number++) opened.ledger.drop(testPath('many', `${number}`));
   await opened.backend.settled();
   assert.deepEqual(opened.files(), []);
-  assert.deepEqual(opened.ledger.discarded, []);
+  assert.deepEqual(opened.ledger.outbox, []);
 });

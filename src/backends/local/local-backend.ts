@@ -92,8 +92,8 @@ export class LocalBackend implements Backend {
     this.#settler.add(content.contentId, true);
   }
 
-  removalsPending(): void {
-    this.#settler.removalsPending();
+  outboxPending(): void {
+    this.#settler.outboxPending();
   }
 
   settled(): Promise<void> {
@@ -112,6 +112,9 @@ export class LocalBackend implements Backend {
       found = await openIfContent(file, content);
       if (found.kind === 'intact') return found;
     }
+    // It stays there when its directory gets a shorter path.
+    const kept = await openIfContent(this.#layout.longNameFile(content.contentId), content);
+    if (kept.kind === 'intact') return kept;
     return found.kind === 'changed' && (await isReachedByLink(natural)) ? { kind: 'missing' } : found;
   }
 

@@ -3,14 +3,15 @@
  * the namespace does not know.
  */
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, realpath, rename, rmdir, unlink } from 'node:fs/promises';
-import { dirname, relative } from 'node:path';
-import { systemErrorCode } from '../../core/errors.ts';
+import { lstat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Discarded } from '../backend.ts';
 import { unlessAbsent } from './descriptor.ts';
 import type { Layout } from './layout.ts';
+import type { RecentMoves } from './relocation.ts';
 import { isContent, stampOf } from './stamp.ts';
+import type { Way } from './way.ts';
 
 export interface Placement {
   readonly contentId: string;
@@ -19,32 +20,25 @@ export interface Placement {
 
 export interface PlacerOptions {
   readonly layout: Layout;
-  /** Told when a file that CallFS does not know was moved out of the way. */
-  readonly onLostAndFound: (from: string, to: string) => void;
+  readonly way: Way;
   /** Whether the namespace has a file of this instance at a path now. */
   readonly hasFile: (path: VirtualPath) => Promise<boolean>;
+  readonly recentMoves: RecentMoves;
 }
 
 export class Placer {
   readonly #layout: Layout;
-  readonly #onLostAndFound: PlacerOptions['onLostAndFound'];
+  readonly #way: Way;
   readonly #hasFile: PlacerOptions['hasFile'];
-  /** Directories whose names changed and are not yet durable. */
-  readonly touched = new Set<string>();
+  readonly #recentMoves: RecentMoves;
   /** Discarded content → the stamp of another file that was seen in its place and seemed to be nobody's. */
   readonly #strays = new Map<string, string>();
-  /** Directories found in this round to be reached without symbolic links. */
-  readonly #plain = new Set<string>();
 
-  constructor({ layout, onLostAndFound, hasFile }: PlacerOptions) {
+  constructor({ layout, way, hasFile, recentMoves }: PlacerOptions) {
     this.#layout = layout;
-    this.#onLostAndFound = onLostAndFound;
+    this.#way = way;
     this.#hasFile = hasFile;
-  }
-
-  /** What was known of the disk may have changed. */
-  beginRound(): void {
-    this.#plain.clear();
+    this.#recentMoves = recentMoves;
   }
 
   /**
@@ -55,13 +49,12 @@ export class Placer {
     const from = this.#layout.stagingFile(contentId);
     const to = this.#layout.naturalFile(path, contentId);
     if (!(await unlessAbsent(lstat(from)))) return true;
-    const obstacle = await this.#findObstacle(to, known);
+    const obstacle = await this.#way.findObstacle(to, (stats) => known.some((content) => isContent(stats, content)));
     if (obstacle !== undefined) {
       if (!force) return false;
-      await this.#moveAside(obstacle);
+      await this.#way.moveAside(obstacle);
     }
-    await renameMakingParents(from, to);
-    this.touched.add(dirname(to));
+    await this.#way.rename(from, to);
     return true;
   }
 
@@ -71,24 +64,40 @@ export class Placer {
    * @returns false when a later round must look again
    */
   async remove(discarded: Discarded, others: readonly Discarded[] | undefined): Promise<boolean> {
-    const staged = this.#layout.stagingFile(discarded.contentId);
-    if ((await unlessAbsent(unlink(staged).then(() => true))) === true) return true;
-    const natural = this.#layout.naturalFile(discarded.path, discarded.contentId);
+    const { contentId, path } = discarded;
+    for (const named of [this.#layout.stagingFile(contentId), this.#layout.longNameFile(contentId)]) {
+      if ((await unlessAbsent(unlink(named).then(() => true))) === true) return true;
+    }
+    const natural = this.#layout.naturalFile(path, contentId);
     const stats = await unlessAbsent(lstat(natural));
-    if (!stats?.isFile() || (await this.#findLink(natural)) !== undefined) return true;
-    if (isContent(stats, discarded)) {
-      await unlessAbsent(unlink(natural));
-    } else {
-      if (!(await this.#seemsStray(stats, discarded.path, others))) return true;
-      if (this.#strays.get(discarded.contentId) !== stampOf(stats)) {
-        this.#strays.set(discarded.contentId, stampOf(stats));
+    const isOwnPlace = stats?.isFile() === true && (await this.#way.findLink(natural)) === undefined;
+    if (!isOwnPlace || !isContent(stats, discarded)) {
+      if (await this.#removeMoved(discarded)) return true;
+      if (!isOwnPlace || !(await this.#seemsStray(stats, path, others))) return true;
+      if (this.#strays.get(contentId) !== stampOf(stats)) {
+        this.#strays.set(contentId, stampOf(stats));
         return false;
       }
-      this.#strays.delete(discarded.contentId);
-      await this.#moveAside(natural);
+      this.#strays.delete(contentId);
+      await this.#way.moveAside(natural);
+    } else {
+      await unlessAbsent(unlink(natural));
     }
-    await this.#pruneEmptyDirectories(dirname(natural));
+    await this.#way.pruneEmpty(dirname(natural));
     return true;
+  }
+
+  /** Removes it where a move has brought it whose commit overtook the one that discarded it. */
+  async #removeMoved(discarded: Discarded): Promise<boolean> {
+    for (const path of this.#recentMoves.laterPathsOf(discarded.path)) {
+      const natural = this.#layout.naturalFile(path, discarded.contentId);
+      const stats = await unlessAbsent(lstat(natural));
+      if (!stats || !isContent(stats, discarded) || (await this.#way.findLink(natural)) !== undefined) continue;
+      await unlessAbsent(unlink(natural));
+      await this.#way.pruneEmpty(dirname(natural));
+      return true;
+    }
+    return false;
   }
 
   /**
@@ -98,92 +107,5 @@ export class Placer {
   async #seemsStray(stats: Stats, path: VirtualPath, others: readonly Discarded[] | undefined): Promise<boolean> {
     if (others === undefined || others.some((content) => isContent(stats, content))) return false;
     return !(await this.#hasFile(path));
-  }
-
-  /** The file or directory that stops `to` from being written; undefined when the way is free. */
-  async #findObstacle(to: string, known: readonly Discarded[]): Promise<string | undefined> {
-    const stats = await this.#lstatBelowFiles(to);
-    if (stats === undefined || stats.file === to) {
-      const link = await this.#findLink(to);
-      if (link !== undefined) return link;
-    }
-    if (stats === undefined) return undefined;
-    if (stats.file !== to) return stats.file;
-    if (stats.isDirectory()) return (await removedIfEmpty(to)) ? undefined : to;
-    return known.some((content) => isContent(stats, content)) ? undefined : to;
-  }
-
-  /** What is at `file`, or the nearest thing above it that is no directory. */
-  async #lstatBelowFiles(file: string): Promise<(Stats & { file: string }) | undefined> {
-    try {
-      return Object.assign(await lstat(file), { file });
-    } catch (error) {
-      if (systemErrorCode(error) === 'ENOENT') return undefined;
-      if (systemErrorCode(error) !== 'ENOTDIR') throw error;
-    }
-    for (let above = dirname(file); above.length > this.#layout.root.length; above = dirname(above)) {
-      const stats = await unlessAbsent(lstat(above));
-      if (stats && !stats.isDirectory()) return Object.assign(stats, { file: above });
-    }
-    return undefined;
-  }
-
-  /** The topmost symbolic link among the directories above `file`: what lies behind it is not in this root. */
-  async #findLink(file: string): Promise<string | undefined> {
-    const directory = dirname(file);
-    if (this.#plain.has(directory)) return undefined;
-    if ((await unlessAbsent(realpath(directory))) === directory) {
-      this.#plain.add(directory);
-      return undefined;
-    }
-    let above = this.#layout.root;
-    for (const name of relative(this.#layout.root, directory).split('/')) {
-      above = `${above}/${name}`;
-      if ((await unlessAbsent(lstat(above)))?.isSymbolicLink()) return above;
-    }
-    return undefined;
-  }
-
-  async #moveAside(obstacle: string): Promise<void> {
-    const place = relative(this.#layout.root, obstacle).replaceAll('/', '%2F').slice(0, 150);
-    for (let number = 1; ; number++) {
-      const to = `${this.#layout.lostAndFound}/${number}-${place}`;
-      if (await unlessAbsent(lstat(to))) continue;
-      await rename(obstacle, to);
-      this.touched.add(dirname(obstacle)).add(this.#layout.lostAndFound);
-      this.#onLostAndFound(obstacle, to);
-      return;
-    }
-  }
-
-  async #pruneEmptyDirectories(from: string): Promise<void> {
-    let directory = from;
-    while (directory.length > this.#layout.root.length && !directory.startsWith(this.#layout.internal)) {
-      if (!(await removedIfEmpty(directory))) break;
-      directory = dirname(directory);
-    }
-    this.touched.add(directory);
-  }
-}
-
-async function removedIfEmpty(directory: string): Promise<boolean> {
-  try {
-    await rmdir(directory);
-    return true;
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === 'ENOENT') return true;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false;
-    throw error;
-  }
-}
-
-async function renameMakingParents(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-    await mkdir(dirname(to), { recursive: true });
-    await rename(from, to);
   }
 }

@@ -3,14 +3,15 @@
  * content that was discarded goes away. One loop per instance, ordered, idempotent, restartable.
  */
 import { readdir, unlink } from 'node:fs/promises';
-import type { ContentLedger, Discarded } from '../backend.ts';
+import { isWithin, type VirtualPath } from '../../core/virtual-path.ts';
+import type { ContentLedger, Discarded, Moved, Unsettled } from '../backend.ts';
 import { unlessAbsent } from './descriptor.ts';
 import type { DirectorySync } from './directory-sync.ts';
-import type { Layout } from './layout.ts';
-import { type Placement, Placer, type PlacerOptions } from './placement.ts';
+import { type Placement, Placer } from './placement.ts';
+import { Mover, RecentMoves } from './relocation.ts';
+import { Way, type WayOptions } from './way.ts';
 
-export interface SettlerOptions extends Omit<PlacerOptions, 'hasFile'> {
-  readonly layout: Layout;
+export interface SettlerOptions extends WayOptions {
   readonly ledger: ContentLedger;
   readonly instanceId: string;
   readonly directories: DirectorySync;
@@ -21,33 +22,42 @@ export interface SettlerOptions extends Omit<PlacerOptions, 'hasFile'> {
 /** Contents and removals in one round: bounds its memory and how long `settled` may wait behind others. */
 const ROUND_SIZE = 512;
 const PARALLEL = 8;
-/** Other instances may discard content of this one; they do not tell, so it looks. */
+/** Other instances may discard or move content of this one; they do not tell, so it looks. */
 const LOOK_EVERY_MS = 500;
 const RETRY_AFTER_MS = 1000;
 
 export class Settler {
   readonly #options: SettlerOptions;
+  readonly #way: Way;
   readonly #placer: Placer;
+  readonly #mover: Mover;
+  readonly #recentMoves = new RecentMoves();
   /** Staged content to be placed; true: may be removed when nothing points to it. */
   readonly #staged = new Map<string, boolean>();
-  #removalsPending = true;
+  #outboxPending = true;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
-  /** Contents whose placement or removal failed; left alone until the next retry. */
+  /** Keys of what failed; left alone until the next retry. */
   readonly #postponed = new Set<string>();
   #stopped = false;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-    this.#placer = new Placer({ ...options, hasFile: (path) => options.ledger.hasFile(path) });
+    const { layout, ledger } = options;
+    this.#way = new Way(options);
+    this.#mover = new Mover(layout, this.#way);
+    this.#placer = new Placer({
+      ...{ layout, way: this.#way, recentMoves: this.#recentMoves },
+      hasFile: (path) => ledger.hasFile(path),
+    });
   }
 
   /** Finishes what an earlier process left: staged content that an entry points to is placed, any other removed. */
   async recover(): Promise<void> {
     for (const contentId of await readdir(this.#options.layout.staging)) this.#staged.set(contentId, true);
     while (await this.#round());
-    this.#timer = setInterval(() => this.removalsPending(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => this.outboxPending(), LOOK_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -57,15 +67,15 @@ export class Settler {
     this.#wake();
   }
 
-  removalsPending(): void {
-    this.#removalsPending = true;
+  outboxPending(): void {
+    this.#outboxPending = true;
     this.#wake();
   }
 
-  /** Resolves when everything committed before the call is in place, or when a round has failed. */
+  /** Resolves when everything committed before the call is in place, or has failed and will be repeated. */
   async settled(): Promise<void> {
     await this.#running?.catch(() => {});
-    this.removalsPending();
+    this.outboxPending();
     await this.#running?.catch(() => {});
   }
 
@@ -99,7 +109,7 @@ export class Settler {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
       this.#postponed.clear();
-      this.removalsPending();
+      this.outboxPending();
     }, RETRY_AFTER_MS).unref();
   }
 
@@ -107,20 +117,78 @@ export class Settler {
   async #round(): Promise<boolean> {
     const { ledger, instanceId } = this.#options;
     const wanted = this.#ready().take(ROUND_SIZE).toArray();
-    if (wanted.length === 0 && !this.#removalsPending) return false;
-    this.#removalsPending = false;
-    this.#placer.beginRound();
+    if (wanted.length === 0 && !this.#outboxPending) return false;
+    this.#outboxPending = false;
+    this.#way.beginRound();
     const located = await ledger.locateContents(wanted);
-    // Read after `located`: it holds every removal that came before the places just read.
-    const rows = await ledger.listDiscarded(instanceId, ROUND_SIZE);
+    // Read after `located`: it holds everything that was committed before the places just read.
+    const rows = await ledger.listOutbox(instanceId, ROUND_SIZE);
     const allKnown = rows.length < ROUND_SIZE;
-    const blocked = allKnown ? await this.#placeAll(located, rows) : [];
-    const removed = await this.#removeAll(rows, allKnown);
+    const moves = rows.filter((row) => row.kind === 'move');
+    if (moves.length > 0) await this.#replay(rows);
+    const placeable = moves.length > 0 ? this.#unmoved(located, moves) : located;
+    const discarded = rows.filter((row) => row.kind === 'discard');
+    const blocked = allKnown ? await this.#placeAll(placeable, discarded) : [];
+    // A replay has done its removals in their turn.
+    const removed = moves.length > 0 ? [] : await this.#removeAll(discarded, allKnown);
     await this.#eachAlone(blocked, (placement) => this.#place(placement, [], true));
     if (allKnown) await this.#dropUnwanted(wanted, located);
     await this.#makeDurable(removed);
-    this.#removalsPending ||= !allKnown && removed.length > 0;
-    return this.#removalsPending || !this.#ready().next().done;
+    this.#outboxPending ||= !allKnown && removed.length > 0;
+    return this.#outboxPending || !this.#ready().next().done;
+  }
+
+  /**
+   * Does what commits left in their order: a path in the outbox is the one that things had on the disk when everything
+   * before was done. What fails, or touches what failed, is left for later.
+   */
+  async #replay(rows: readonly Unsettled[]): Promise<void> {
+    const failed: VirtualPath[] = [];
+    let done: Unsettled[] = [];
+    for (const row of rows) {
+      const paths = pathsOf(row);
+      if (this.#postponed.has(keyOf(row)) || paths.some((path) => failed.some((other) => overlap(path, other)))) {
+        failed.push(...paths);
+        this.#postponed.add(keyOf(row));
+        continue;
+      }
+      // A move that is repeated after a crash must not find what another brought to its old path since.
+      if (row.kind === 'move' && done.some((other) => other.kind === 'move' && touches(other, row))) {
+        await this.#makeDurable(done);
+        done = [];
+      }
+      try {
+        if (await this.#handle(row)) done.push(row);
+        else failed.push(...paths);
+      } catch (error) {
+        failed.push(...paths);
+        this.#postponed.add(keyOf(row));
+        this.#failed(error);
+      }
+    }
+    await this.#makeDurable(done);
+    this.#outboxPending ||= rows.length === ROUND_SIZE && done.length > 0;
+  }
+
+  /** False: another round must look again. */
+  async #handle(row: Unsettled): Promise<boolean> {
+    if (row.kind === 'discard') {
+      if (row.backendType === 'localfs' && !(await this.#placer.remove(row, undefined))) return false;
+      this.#staged.delete(row.contentId);
+      return true;
+    }
+    await this.#mover.move(row);
+    this.#recentMoves.add(row);
+    return true;
+  }
+
+  /** Places that no move touches; the others may have been read before it, or wait until it is done. */
+  #unmoved(located: readonly Placement[], moves: readonly Moved[]): readonly Placement[] {
+    return located.filter((placement) => {
+      const touching = moves.filter((move) => pathsOf(move).some((path) => overlap(path, placement.path)));
+      if (touching.some((move) => this.#postponed.has(keyOf(move)))) this.#postponed.add(placement.contentId);
+      return touching.length === 0;
+    });
   }
 
   /** Staged contents that did not fail just now. */
@@ -153,7 +221,7 @@ export class Settler {
     await this.#eachAlone(ready, async (content) => {
       const others = allKnown ? byPath.get(content.path) : undefined;
       if (content.backendType === 'localfs' && !(await this.#placer.remove(content, others))) {
-        this.#removalsPending = true;
+        this.#outboxPending = true;
         return;
       }
       this.#staged.delete(content.contentId);
@@ -186,14 +254,31 @@ export class Settler {
     }
   }
 
-  /** Removals are forgotten only when the disk cannot bring the files back. */
-  async #makeDurable(discarded: readonly Discarded[]): Promise<void> {
-    const touched = [...this.#placer.touched];
-    this.#placer.touched.clear();
-    if (discarded.length === 0) return;
+  /** What was done is forgotten only when the disk cannot undo it. */
+  async #makeDurable(done: readonly Unsettled[]): Promise<void> {
+    const touched = [...this.#way.touched];
+    this.#way.touched.clear();
+    if (done.length === 0) return;
     await forEachParallel(touched, (directory) => this.#options.directories.sync(directory));
-    await this.#options.ledger.forgetDiscarded(discarded.map(({ seq }) => seq));
+    await this.#options.ledger.forgetOutbox(done.map(({ seq }) => seq));
   }
+}
+
+function pathsOf(row: Unsettled): readonly VirtualPath[] {
+  return row.kind === 'move' ? [row.path, row.to] : [row.path];
+}
+
+/** Under which a row is postponed; a content that failed to be placed shares the key with its removal. */
+function keyOf(row: Unsettled): string {
+  return row.kind === 'move' ? `move ${row.seq}` : row.contentId;
+}
+
+function overlap(one: VirtualPath, other: VirtualPath): boolean {
+  return isWithin(one, other) || isWithin(other, one);
+}
+
+function touches(one: Moved, other: Moved): boolean {
+  return pathsOf(one).some((path) => pathsOf(other).some((otherPath) => overlap(path, otherPath)));
 }
 
 async function forEachParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -63,16 +63,16 @@ export class MemoryBackend implements Backend {
 
   reconcile({ content }: StagedContent): void {
     this.#unknown.add(content.contentId);
-    this.removalsPending();
+    this.outboxPending();
   }
 
-  removalsPending(): void {
+  outboxPending(): void {
     // A ledger that fails now is asked again at the next occasion.
     this.#settling = this.#settling.then(() => this.#settle()).catch(() => {});
   }
 
   settled(): Promise<void> {
-    this.removalsPending();
+    this.outboxPending();
     return this.#settling;
   }
 
@@ -99,10 +99,11 @@ export class MemoryBackend implements Backend {
       if (!known.has(contentId)) this.#bytes.delete(contentId);
     }
     for (;;) {
-      const discarded = await ledger.listDiscarded(instanceId, REMOVALS_AT_ONCE);
-      if (discarded.length === 0) return;
-      for (const { contentId } of discarded) this.#bytes.delete(contentId);
-      await ledger.forgetDiscarded(discarded.map(({ seq }) => seq));
+      const rows = await ledger.listOutbox(instanceId, REMOVALS_AT_ONCE);
+      if (rows.length === 0) return;
+      // Bytes are found by their content id, so a move changes nothing here.
+      for (const row of rows) if (row.kind === 'discard') this.#bytes.delete(row.contentId);
+      await ledger.forgetOutbox(rows.map(({ seq }) => seq));
     }
   }
 }

@@ -20,7 +20,9 @@ export async function putFile(
   if (parsed.namesDirectory) throw isADirectory(path);
   await using handedOver = new AsyncDisposableStack();
   const run = async () => {
-    const outcome = await writeFile(services.engine, parsed);
+    // What a peer has sent on is not sent on again.
+    const mayTakeOver = request.state.peer !== undefined;
+    const outcome = await writeFile(services.engine, { ...parsed, mayTakeOver });
     if (outcome.kind === 'elsewhere' && outcome.staged) handedOver.use(outcome.staged);
     return outcome;
   };

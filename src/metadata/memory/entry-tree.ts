@@ -87,12 +87,23 @@ export class EntryTree {
 
   /** Adds an entry, or puts a newer version in the place of the one with its id. */
   put(entry: Entry): void {
+    if (entry.id === ROOT_ID && entry.type === 'directory') {
+      this.#root = entry;
+      this.#byId.set(ROOT_ID, entry);
+      return;
+    }
     const previous = this.findFile(entry.id);
     if (previous) this.#byContent.delete(previous.contentId);
     this.#byId.set(entry.id, entry);
     this.#children.get(entry.parentId)?.set(entry.name, entry);
     if (entry.type === 'file') this.#byContent.set(entry.contentId, entry);
     else if (!this.#children.has(entry.id)) this.#children.set(entry.id, new Map());
+  }
+
+  /** Puts an entry in another place; what is below it goes with it. */
+  move(from: Entry, to: Entry): void {
+    this.#children.get(from.parentId)?.delete(from.name);
+    this.put(to);
   }
 
   delete(entry: Entry): void {

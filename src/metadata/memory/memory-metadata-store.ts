@@ -5,23 +5,29 @@
 import { type Content, type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { metadataUnavailable } from '../../core/errors.ts';
 import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
-import type {
-  CreateEntry,
-  CreateOutcome,
-  DiscardedContent,
-  Heartbeat,
-  InstanceFiles,
-  InstanceRecord,
-  LocatedContent,
-  LocatedFile,
-  MetadataStore,
-  NewEntry,
-  RegisterInstance,
-  RemoveEntry,
-  RemoveOutcome,
-  RemoveTreeOutcome,
-  ReplaceContent,
-  ReplaceOutcome,
+import { MAX_PATH_BYTES, namesOf, pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import {
+  type ChangeAttributes,
+  type ChangeAttributesOutcome,
+  type CreateEntry,
+  type CreateOutcome,
+  type Heartbeat,
+  type InstanceFiles,
+  type InstanceRecord,
+  type LocatedContent,
+  type LocatedFile,
+  MAX_MOVED_PATH_BYTES,
+  type MetadataStore,
+  type MoveEntry,
+  type MoveOutcome,
+  type NewEntry,
+  type OutboxItem,
+  type RegisterInstance,
+  type RemoveEntry,
+  type RemoveOutcome,
+  type RemoveTreeOutcome,
+  type ReplaceContent,
+  type ReplaceOutcome,
 } from '../metadata-store.ts';
 import { compareBytes } from './byte-order.ts';
 import { EntryTree } from './entry-tree.ts';
@@ -29,7 +35,7 @@ import { EntryTree } from './entry-tree.ts';
 export class MemoryMetadataStore implements MetadataStore {
   #closed = false;
   readonly #entries = new EntryTree();
-  readonly #discarded = new Map<number, DiscardedContent>();
+  readonly #outbox = new Map<number, OutboxItem>();
   readonly #instances = new Map<string, InstanceRecord>();
   #lastSeq = 0;
 
@@ -72,17 +78,19 @@ export class MemoryMetadataStore implements MetadataStore {
   }
 
   async replaceContent(request: ReplaceContent): Promise<ReplaceOutcome> {
-    const { entryId, expectContentId, instanceId, content, contentType, mtimeMs, discardPrevious } = request;
+    const { entryId, expectContentId, instanceId, backendType, content, contentType, mtimeMs } = request;
     const tree = this.#tree();
     const previous = tree.findFile(entryId);
-    if (previous?.instanceId !== instanceId) return { kind: 'changed' };
+    if (!previous || (previous.instanceId !== instanceId && !request.takeOver)) return { kind: 'changed' };
     if (expectContentId !== undefined && previous.contentId !== expectContentId) return { kind: 'changed' };
-    const holder = tree.findByContent(content.contentId);
-    if (holder && holder.id !== entryId) throw new Error(`The content ${content.contentId} belongs to another file.`);
-    if (discardPrevious) this.#discard(previous);
+    this.#assertUnused(content, entryId);
+    if (request.discardPrevious || previous.instanceId !== instanceId) this.#discard(previous);
     const entry: FileEntry = {
       ...previous,
       ...content,
+      etag: content.contentId,
+      instanceId,
+      backendType,
       contentType: contentType === undefined ? previous.contentType : contentType,
       mtimeMs,
       version: previous.version + 1,
@@ -91,10 +99,111 @@ export class MemoryMetadataStore implements MetadataStore {
     return { kind: 'replaced', entry };
   }
 
+  #assertUnused(content: Content, entryId: string): void {
+    const holder = this.#tree().findByContent(content.contentId);
+    if (holder && holder.id !== entryId) throw new Error(`The content ${content.contentId} belongs to another file.`);
+  }
+
   async restampContent(contentId: string, storageStamp: string): Promise<void> {
     const tree = this.#tree();
     const file = tree.findByContent(contentId);
     if (file) tree.put({ ...file, storageStamp });
+  }
+
+  async moveEntry(request: MoveEntry): Promise<MoveOutcome> {
+    const { from, to, expectContentId, relocated } = request;
+    const tree = this.#tree();
+    const entry = tree.find(request.entryId);
+    if (!entry || entry.id === ROOT_ID || entry.parentId !== from.parentId || entry.name !== from.name) {
+      return { kind: 'changed' };
+    }
+    const contentId = entry.type === 'file' ? entry.contentId : undefined;
+    if (expectContentId !== undefined && contentId !== expectContentId) return { kind: 'changed' };
+    if (relocated) this.#assertUnused(relocated.content, entry.id);
+    const isRenamed = to.parentId !== from.parentId || to.name !== from.name || to.missingParents.length > 0;
+    if (isRenamed) {
+      const refused = this.#refuseMove(entry, request);
+      if (refused) return refused;
+    } else if (!relocated || entry.type === 'directory') {
+      return { kind: 'moved', entry };
+    }
+    const standing = to.missingParents.length > 0 ? undefined : tree.findChild(to.parentId, to.name);
+    const path = tree.pathOf(entry);
+    if (entry.type === 'file' && relocated) this.#discard(entry);
+    let { parentId } = to;
+    for (const directory of to.missingParents) {
+      tree.put({ ...directory, parentId, version: 1 });
+      parentId = directory.id;
+    }
+    if (isRenamed && standing) {
+      if (standing.type === 'file') this.#discard(standing);
+      tree.delete(standing);
+    }
+    const { content, ...holder } = relocated ?? { content: undefined };
+    const moved: Entry =
+      entry.type === 'file'
+        ? { ...entry, ...content, ...holder, parentId, name: to.name, version: entry.version + 1 }
+        : { ...entry, parentId, name: to.name, version: entry.version + 1 };
+    tree.move(entry, moved);
+    if (!relocated) this.#tellOfMove(entry, path, tree.pathOf(moved));
+    return { kind: 'moved', entry: moved };
+  }
+
+  #refuseMove(entry: Entry, { to, replacesId }: MoveEntry): MoveOutcome | undefined {
+    const tree = this.#tree();
+    const [outermost] = to.missingParents;
+    const parent = tree.find(to.parentId);
+    if (parent?.type !== 'directory') return { kind: 'changed' };
+    for (let at: Entry | undefined = parent; at && at.id !== ROOT_ID; at = tree.find(at.parentId)) {
+      if (at.id === entry.id) return { kind: 'cycle' };
+    }
+    const above = namesOf(tree.pathOf(parent));
+    const newPath = pathOfNames([...above, ...to.missingParents.map(({ name }) => name), to.name]);
+    if (this.#isTooLong(entry, newPath)) return { kind: 'too-long' };
+    const standing = tree.findChild(to.parentId, outermost?.name ?? to.name);
+    if (outermost) return standing || replacesId !== undefined ? { kind: 'changed' } : undefined;
+    if (standing?.id === replacesId) {
+      return standing && tree.hasChildren(standing.id) ? { kind: 'not-empty' } : undefined;
+    }
+    return standing && replacesId === undefined ? { kind: 'exists', entry: standing } : { kind: 'changed' };
+  }
+
+  #isTooLong(entry: Entry, newPath: VirtualPath): boolean {
+    const tree = this.#tree();
+    const newBytes = Buffer.byteLength(newPath);
+    if (entry.type === 'file') return newBytes > MAX_PATH_BYTES;
+    const growth = newBytes - Buffer.byteLength(tree.pathOf(entry));
+    if (growth <= 0) return false;
+    const paths = tree.subtreeOf(entry).map((below) => Buffer.byteLength(tree.pathOf(below)));
+    return Math.max(...paths) + growth > MAX_MOVED_PATH_BYTES;
+  }
+
+  /** The instance that holds the file, or all that may hold something below the directory. */
+  #tellOfMove(entry: Entry, path: VirtualPath, to: VirtualPath): void {
+    const holders = entry.type === 'file' ? [entry.instanceId] : this.#instances.keys();
+    const content = entry.type === 'file' ? contentOf(entry) : undefined;
+    for (const instanceId of holders) {
+      const seq = ++this.#lastSeq;
+      this.#outbox.set(seq, { kind: 'move', seq, instanceId, entryId: entry.id, path, to, content });
+    }
+  }
+
+  async changeAttributes(request: ChangeAttributes): Promise<ChangeAttributesOutcome> {
+    const tree = this.#tree();
+    const previous = tree.find(request.entryId);
+    if (previous?.version !== request.expectVersion) return { kind: 'changed' };
+    const { mode = previous.mode, owner, group } = request;
+    const entry: Entry = {
+      ...previous,
+      mode,
+      owner: owner?.name ?? previous.owner,
+      uid: owner?.uid ?? previous.uid,
+      group: group?.name ?? previous.group,
+      gid: group?.gid ?? previous.gid,
+      version: previous.version + 1,
+    };
+    tree.put(entry);
+    return { kind: 'attributes-changed', entry };
   }
 
   async removeEntry({ entryId, expectContentId }: RemoveEntry): Promise<RemoveOutcome> {
@@ -144,21 +253,21 @@ export class MemoryMetadataStore implements MetadataStore {
     return files.map((file) => ({ contentId: file.contentId, path: tree.pathOf(file) }));
   }
 
-  async listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]> {
+  async listOutbox(instanceId: string, limit: number): Promise<readonly OutboxItem[]> {
     this.#assertOpen();
-    const own = this.#discarded.values().filter((row) => row.instanceId === instanceId);
+    const own = this.#outbox.values().filter((row) => row.instanceId === instanceId);
     return [...own.take(limit)];
   }
 
-  async listAllDiscarded(after: number | undefined, limit: number): Promise<readonly DiscardedContent[]> {
+  async listWholeOutbox(after: number | undefined, limit: number): Promise<readonly OutboxItem[]> {
     this.#assertOpen();
-    const behind = this.#discarded.values().filter(({ seq }) => after === undefined || seq > after);
+    const behind = this.#outbox.values().filter(({ seq }) => after === undefined || seq > after);
     return [...behind.take(limit)];
   }
 
-  async forgetDiscarded(seqs: readonly number[]): Promise<void> {
+  async forgetOutbox(seqs: readonly number[]): Promise<void> {
     this.#assertOpen();
-    for (const seq of seqs) this.#discarded.delete(seq);
+    for (const seq of seqs) this.#outbox.delete(seq);
   }
 
   async findInstance(id: string): Promise<InstanceRecord | undefined> {
@@ -224,8 +333,9 @@ export class MemoryMetadataStore implements MetadataStore {
 
   #discard(file: FileEntry): void {
     const seq = ++this.#lastSeq;
-    const { instanceId, backendType } = file;
-    this.#discarded.set(seq, { seq, instanceId, backendType, path: this.#tree().pathOf(file), ...contentOf(file) });
+    const { id: entryId, instanceId, backendType } = file;
+    const path = this.#tree().pathOf(file);
+    this.#outbox.set(seq, { kind: 'discard', seq, instanceId, entryId, backendType, path, ...contentOf(file) });
   }
 }
 

@@ -6,11 +6,12 @@ import { type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type {
+  ChangeAttributes,
+  ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
   Heartbeat,
   InstanceFiles,
-  NewEntry,
   RegisterInstance,
   RemoveEntry,
   RemoveOutcome,
@@ -18,13 +19,19 @@ import type {
   ReplaceContent,
   ReplaceOutcome,
 } from '../metadata-store.ts';
-import { ENTRY_COLUMNS, ENTRY_PLACEHOLDERS, entryColumnsOf, entryValues, integer, text, toEntry } from './rows.ts';
+import {
+  discard,
+  findChild,
+  findEntry,
+  findFile,
+  insertEntry,
+  namesUpTo,
+  removeEntryRow,
+  updateEntry,
+} from './entry-table.ts';
+import { lockPaths, moveEntry } from './move-entry.ts';
+import { ENTRY_COLUMNS, entryColumnsOf, integer, text, toEntry } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
-
-const INSERT_ENTRY = `
-  INSERT INTO entries (${ENTRY_COLUMNS}) SELECT ${ENTRY_PLACEHOLDERS}
-  WHERE EXISTS (SELECT 1 FROM entries WHERE id = $2 AND type = 'directory')
-  ON CONFLICT DO NOTHING RETURNING version`;
 
 async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<CreateOutcome> {
   let parentId = request.parentId;
@@ -37,45 +44,28 @@ async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<Cr
   }
   // Nothing can lie in a directory made just now: an id is used twice. Failing undoes the parents as well.
   if (parentId !== request.parentId) throw new Error(`The id of the new entry ${request.entry.id} is taken.`);
-  const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE parent_id = $1 AND name = $2`;
-  const [winner] = await tx.all(sql, [parentId, request.entry.name]);
-  return winner ? { kind: 'exists', entry: toEntry(winner) } : { kind: 'changed' };
-}
-
-/** False when the name is taken or the parent is no directory any more. */
-async function insertEntry(tx: SqlTransaction, entry: NewEntry, parentId: string): Promise<boolean> {
-  return (await tx.all(INSERT_ENTRY, entryValues(entry, parentId))).length === 1;
+  const winner = await findChild(tx, parentId, request.entry.name);
+  return winner ? { kind: 'exists', entry: winner } : { kind: 'changed' };
 }
 
 async function replaceContent(tx: SqlTransaction, request: ReplaceContent): Promise<ReplaceOutcome> {
   const previous = await findFile(tx, request.entryId);
-  if (previous?.instanceId !== request.instanceId) return { kind: 'changed' };
+  if (!previous || (previous.instanceId !== request.instanceId && !request.takeOver)) return { kind: 'changed' };
   if (request.expectContentId !== undefined && previous.contentId !== request.expectContentId)
     return { kind: 'changed' };
-  if (request.discardPrevious) await discard(tx, previous);
-  const { content, contentType, mtimeMs } = request;
+  if (request.discardPrevious || previous.instanceId !== request.instanceId) await discard(tx, previous);
+  const { content, contentType, mtimeMs, instanceId, backendType } = request;
   const entry: FileEntry = {
     ...previous,
     ...content,
+    etag: content.contentId,
+    instanceId,
+    backendType,
     contentType: contentType === undefined ? previous.contentType : contentType,
     mtimeMs,
     version: previous.version + 1,
   };
-  await tx.all(
-    `UPDATE entries SET content_id = $2, size_bytes = $3, checksum = $4, storage_key = $5, storage_stamp = $6,
-       content_type = $7, mtime_ms = $8, version = $9 WHERE id = $1`,
-    [
-      entry.id,
-      entry.contentId,
-      entry.sizeBytes,
-      entry.checksum,
-      entry.storageKey,
-      entry.storageStamp,
-      entry.contentType,
-      entry.mtimeMs,
-      entry.version,
-    ],
-  );
+  await updateEntry(tx, entry);
   return { kind: 'replaced', entry };
 }
 
@@ -93,13 +83,7 @@ async function removeEntry(tx: SqlTransaction, request: RemoveEntry): Promise<Re
   const file = await findFile(tx, entryId);
   if (expectContentId !== undefined && file?.contentId !== expectContentId) return { kind: 'changed' };
   if (file) await discard(tx, file);
-  // The foreign key stands behind NOT EXISTS: a child that another transaction commits meanwhile makes this one fail.
-  const removed = await tx.all(
-    `DELETE FROM entries WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = $1)
-     RETURNING id`,
-    [entryId],
-  );
-  if (removed.length === 1) return { kind: 'removed' };
+  if (await removeEntryRow(tx, entryId)) return { kind: 'removed' };
   const [stillThere] = await tx.all('SELECT id FROM entries WHERE id = $1', [entryId]);
   return stillThere ? { kind: 'not-empty' } : { kind: 'changed' };
 }
@@ -119,6 +103,7 @@ interface RemoveTree {
 }
 
 async function removeTree(tx: SqlTransaction, { directoryId, user }: RemoveTree): Promise<RemoveTreeOutcome> {
+  await lockPaths(tx);
   const names = await namesUpTo(tx, directoryId);
   if (!names) return { kind: 'changed' };
   const tree = [directoryId, pathOfNames(names)];
@@ -127,9 +112,9 @@ async function removeTree(tx: SqlTransaction, { directoryId, user }: RemoveTree)
     if (denied) return { kind: 'denied', path: denied };
   }
   await tx.all(
-    `${SUBTREE} INSERT INTO discarded
-       (instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp)
-     SELECT instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp
+    `${SUBTREE} INSERT INTO outbox
+       (kind, instance_id, entry_id, path, backend_type, content_id, size_bytes, checksum, storage_key, storage_stamp)
+     SELECT 'discard', instance_id, id, path, backend_type, content_id, size_bytes, checksum, storage_key, storage_stamp
      FROM subtree WHERE type = 'file'`,
     tree,
   );
@@ -156,48 +141,8 @@ async function findUnremovable(
   return undefined;
 }
 
-async function findFile(tx: SqlTransaction, entryId: string): Promise<FileEntry | undefined> {
-  const [row] = await tx.all(`SELECT ${ENTRY_COLUMNS} FROM entries WHERE id = $1`, [entryId]);
-  const entry = row && toEntry(row);
-  return entry?.type === 'file' ? entry : undefined;
-}
-
-async function discard(tx: SqlTransaction, file: FileEntry): Promise<void> {
-  const names = await namesUpTo(tx, file.id);
-  if (!names) return;
-  await tx.all(
-    `INSERT INTO discarded
-       (instance_id, backend_type, path, content_id, size_bytes, checksum, storage_key, storage_stamp)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-    [
-      file.instanceId,
-      file.backendType,
-      pathOfNames(names),
-      file.contentId,
-      file.sizeBytes,
-      file.checksum,
-      file.storageKey,
-      file.storageStamp,
-    ],
-  );
-}
-
-/** The names from the top down to an entry; undefined when it is gone. */
-async function namesUpTo(tx: SqlTransaction, entryId: string): Promise<string[] | undefined> {
-  const rows = await tx.all(
-    `WITH RECURSIVE up (id, parent_id, name, height) AS (
-       SELECT id, parent_id, name, 0 FROM entries WHERE id = $1
-       UNION ALL
-       SELECT e.id, e.parent_id, e.name, up.height + 1 FROM up JOIN entries AS e ON e.id = up.parent_id
-       WHERE up.id <> '${ROOT_ID}'
-     ) SELECT name FROM up WHERE id <> '${ROOT_ID}' ORDER BY height DESC`,
-    [entryId],
-  );
-  return rows.length === 0 ? undefined : rows.map((row) => text(row, 'name'));
-}
-
-async function forgetDiscarded(tx: SqlTransaction, seqs: readonly number[]): Promise<void> {
-  for (const seq of seqs) await tx.all('DELETE FROM discarded WHERE seq = $1', [seq]);
+async function forgetOutbox(tx: SqlTransaction, seqs: readonly number[]): Promise<void> {
+  for (const seq of seqs) await tx.all('DELETE FROM outbox WHERE seq = $1', [seq]);
 }
 
 async function registerInstance(tx: SqlTransaction, request: RegisterInstance): Promise<boolean> {
@@ -251,13 +196,32 @@ async function countFiles(tx: SqlTransaction, _request: undefined): Promise<Inst
   }));
 }
 
+async function changeAttributes(tx: SqlTransaction, request: ChangeAttributes): Promise<ChangeAttributesOutcome> {
+  const previous = await findEntry(tx, request.entryId);
+  if (previous?.version !== request.expectVersion) return { kind: 'changed' };
+  const { mode = previous.mode, owner, group } = request;
+  const entry: Entry = {
+    ...previous,
+    mode,
+    owner: owner?.name ?? previous.owner,
+    uid: owner?.uid ?? previous.uid,
+    group: group?.name ?? previous.group,
+    gid: group?.gid ?? previous.gid,
+    version: previous.version + 1,
+  };
+  await updateEntry(tx, entry);
+  return { kind: 'attributes-changed', entry };
+}
+
 export const mutations = {
   createEntry,
   replaceContent,
   restampContent,
   removeEntry,
   removeTree,
-  forgetDiscarded,
+  moveEntry,
+  changeAttributes,
+  forgetOutbox,
   registerInstance,
   heartbeat,
   markStopped,

@@ -1,11 +1,19 @@
 /**
- * The PostgreSQL driver: a bounded pool, prepared statements, every mutation a transaction of its own that is
- * repeated when the database cannot serialise it. PostgreSQL groups the commits of concurrent ones by itself.
+ * The PostgreSQL driver: a bounded pool, prepared statements, every mutation a transaction of its own that is repeated
+ * when the database cannot serialise it or when it was lost before its COMMIT. PostgreSQL groups the commits of
+ * concurrent ones by itself.
  */
-import postgres, { type ParameterOrJSON, type Sql, type TransactionSql } from 'postgres';
-import { CallFSError, insufficientStorage, metadataUnavailable, systemErrorCode } from '../../core/errors.ts';
-import { type Migration, readMigrations } from './migrations.ts';
+import { CallFSError, metadataUnavailable } from '../../core/errors.ts';
 import { type MutationName, type MutationRequest, type MutationResult, mutations } from './mutations.ts';
+import type { PostgresConnection } from './postgres-connection.ts';
+import { parsePostgresDsn } from './postgres-dsn.ts';
+import { ConnectionLost, isRepeatable, messageOf, toCallFSError } from './postgres-errors.ts';
+import { migratePostgres } from './postgres-migrations.ts';
+import { PostgresPool } from './postgres-pool.ts';
+import { RESOLVE, textArray } from './postgres-resolve.ts';
+import { PostgresServers } from './postgres-servers.ts';
+import { CommitUnanswered, inquire, nameIncarnation, transact } from './postgres-transaction.ts';
+import { CHANNEL, WakeListener, WakeSender } from './postgres-wake.ts';
 import type { SqlDatabase, SqlRow, SqlTransaction, SqlValue } from './sql-database.ts';
 
 export interface PostgresSettings {
@@ -15,101 +23,209 @@ export interface PostgresSettings {
 }
 
 const MAX_CONNECTIONS = 16;
-const CONNECT_TIMEOUT_SECONDS = 2;
+const MAX_WRITING = 12;
 /** Longer than any statement but the removal of a very large tree needs. */
 const STATEMENT_TIMEOUT_MS = 60_000;
+/** Ends what a client left behind that vanished without a word. */
+const ORPHAN_TIMEOUT_MS = 10_000;
 
 /** A server that accepted a question and went silent is as good as down. Every request begins with a question. */
 const READ_TIMEOUT_MS = 1900;
+/** For a mutation, which may have to wait for another one or for a standby. */
+const MUTATION_TIMEOUT_MS = 10_000;
+/** Since the connection was lost. Short enough for an answer within 2 s. */
+const REPEAT_FOR_MS = 1600;
 /** Names in a path from which on the server may take longer, because it works and not because it is silent. */
 const LONG_PATH = 256;
+/** However long each takes, a mutation that cannot be serialised gets this many attempts. */
+const MIN_ATTEMPTS = 5;
 
-const WORDS = {
-  text: 'TEXT COLLATE "C"',
-  integer: 'BIGINT',
-  sequence: 'BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY',
-  clustered: '',
-};
-
-/** Codes of errors that mean: the same transaction may succeed when it is run again (SQLSTATE). */
-const SERIALIZATION_FAILURE = '40001';
-const DEADLOCK_DETECTED = '40P01';
-/** A parent was removed, or a child created, by a transaction that this one could not see. */
-const FOREIGN_KEY_VIOLATION = '23503';
-const UNIQUE_VIOLATION = '23505';
-const REPEATABLE = new Set([SERIALIZATION_FAILURE, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION]);
-const MAX_ATTEMPTS = 50;
+/** They only read, so that nobody needs to know whether they were committed. */
+const READ_ONLY: ReadonlySet<string> = new Set(['countFiles']);
+/** They work as long as the tree is large. */
+const LONG: ReadonlySet<string> = new Set(['countFiles', 'removeTree', 'moveEntry']);
+/** They may leave work for other instances; so does a replaced content that was another instance's. */
+const WAKING: ReadonlySet<string> = new Set(['removeTree', 'moveEntry']);
 
 /** Opens the pool and brings the schema up to date; several instances may do so at once. */
-export async function openPostgres({ dsn, durability }: PostgresSettings): Promise<SqlDatabase> {
-  const sql = postgres(dsn, {
-    max: MAX_CONNECTIONS,
-    connect_timeout: CONNECT_TIMEOUT_SECONDS,
-    fetch_types: false,
-    onnotice: () => {},
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-    connection: {
+export async function openPostgres({ dsn, durability }: PostgresSettings): Promise<PostgresDatabase> {
+  let database: PostgresDatabase | undefined;
+  try {
+    const { addresses, rest } = parsePostgresDsn(dsn);
+    const settings = {
       application_name: 'callfs',
       statement_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: ORPHAN_TIMEOUT_MS,
       synchronous_commit: durability === 'full' ? 'on' : 'off',
-    },
-  });
-  try {
-    await migrate(sql, readMigrations(WORDS));
+    };
+    database = new PostgresDatabase(new PostgresServers(addresses, { dsn: rest, settings }));
+    await database.migrate();
+    return database;
   } catch (error) {
-    await sql.end({ timeout: 0 });
-    const reason = error instanceof Error ? error.message : String(error);
+    await database?.[Symbol.asyncDispose]();
+    const reason = messageOf(error);
     throw new Error(`metadata_store.dsn: the PostgreSQL database cannot be used: ${reason}`, { cause: error });
   }
-  return new PostgresDatabase(sql);
 }
 
-class PostgresDatabase implements SqlDatabase {
-  readonly #sql: Sql<{ bigint: number }>;
+export class PostgresDatabase implements SqlDatabase {
+  readonly #servers: PostgresServers;
+  readonly #pool: PostgresPool;
+  readonly #wakes: WakeSender;
+  #migrated = false;
 
-  constructor(sql: Sql<{ bigint: number }>) {
-    this.#sql = sql;
+  constructor(servers: PostgresServers) {
+    this.#servers = servers;
+    this.#pool = new PostgresPool({ connect: () => this.#connect(), max: MAX_CONNECTIONS, maxWriting: MAX_WRITING });
+    this.#wakes = new WakeSender(() =>
+      this.#pool.use('read', READ_TIMEOUT_MS, (connection) => connection.script(`NOTIFY ${CHANNEL}`, READ_TIMEOUT_MS)),
+    );
+  }
+
+  async migrate(): Promise<void> {
+    await this.#pool.use('write', MUTATION_TIMEOUT_MS, migratePostgres);
+    this.#migrated = true;
+  }
+
+  /** Whenever the server recovers it ends all connections, so its incarnation has a name before anybody works on one. */
+  async #connect(): Promise<PostgresConnection> {
+    const connection = await this.#servers.connect();
+    if (this.#migrated) await nameIncarnation(connection, READ_TIMEOUT_MS);
+    return connection;
   }
 
   async read(text: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]> {
+    const timeoutMs = values.length > LONG_PATH ? STATEMENT_TIMEOUT_MS : READ_TIMEOUT_MS;
+    return this.#read(timeoutMs, (connection, restMs) => connection.run(text, values, restMs));
+  }
+
+  /** The entries on the way to a path, in one statement whose size does not depend on the path's. */
+  async resolve(names: readonly string[]): Promise<readonly SqlRow[]> {
+    return this.read(RESOLVE, [textArray(names)]);
+  }
+
+  async #read<T>(timeoutMs: number, work: (connection: PostgresConnection, restMs: number) => Promise<T>): Promise<T> {
+    const giveUpAt = performance.now() + timeoutMs;
+    const restMs = (): number => giveUpAt - performance.now();
     try {
-      const timeoutMs = values.length > LONG_PATH ? STATEMENT_TIMEOUT_MS : READ_TIMEOUT_MS;
-      return await beforeDeadline(run(this.#sql, text, values), timeoutMs);
+      return await this.#repeatWhileLost(() =>
+        beforeDeadline(
+          this.#pool.use('read', restMs(), (connection) => work(connection, restMs())),
+          restMs(),
+        ),
+      );
     } catch (error) {
+      if (restMs() <= 0) this.#pool.distrust();
       throw toCallFSError(error);
     }
+  }
+
+  async #repeatWhileLost<T>(work: () => Promise<T>): Promise<T> {
+    let lostAt: number | undefined;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof ConnectionLost)) throw error;
+        lostAt ??= performance.now();
+        if (!(await this.#mayRepeat(lostAt))) throw error;
+      }
+    }
+  }
+
+  /** Pauses before something is repeated; false: the servers have been away for too long. */
+  async #mayRepeat(lostAt: number): Promise<boolean> {
+    const pauseMs = 20 + Math.random() * 60;
+    const giveUpAt = Math.min(lostAt, this.#servers.unreachableSince ?? lostAt) + REPEAT_FOR_MS;
+    if (performance.now() + pauseMs > giveUpAt) return false;
+    await pause(pauseMs);
+    return true;
   }
 
   async mutate<N extends MutationName>(name: N, request: MutationRequest<N>): Promise<MutationResult<N>> {
     const mutation = mutations[name] as (tx: SqlTransaction, request: MutationRequest<N>) => Promise<MutationResult<N>>;
     try {
-      return await repeatWhileUnserialisable(() => this.#transaction((tx) => mutation(tx, request)));
+      const result = await this.#mutate(name, (tx) => mutation(tx, request));
+      if (leavesWork(name, request)) this.#wakes.wake();
+      return result;
     } catch (error) {
       throw toCallFSError(error);
     }
   }
 
-  async #transaction<T>(work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
-    let result: { readonly value: T } | undefined;
-    // The result travels beside the driver, whose types unwrap arrays of promises.
-    await this.#sql.begin('ISOLATION LEVEL REPEATABLE READ', async (tx) => {
-      result = { value: await work({ all: (text, values) => run(tx, text, values) }) };
-    });
-    if (!result) throw new Error('The transaction ended without a result.');
-    return result.value;
+  async #mutate<T>(name: string, work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    const startedAt = performance.now();
+    let lostAt: number | undefined;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(name, work);
+      } catch (error) {
+        if (isRepeatable(error)) {
+          if (attempt >= MIN_ATTEMPTS && performance.now() - startedAt > REPEAT_FOR_MS) throw error;
+          await pause(Math.random() * Math.min(attempt, 10));
+          continue;
+        }
+        lostAt ??= performance.now();
+        if (error instanceof CommitUnanswered) {
+          if (await this.#wasCommitted(error, lostAt)) return error.result as T;
+        } else if (!(error instanceof ConnectionLost)) {
+          throw error;
+        }
+        if (!(await this.#mayRepeat(lostAt))) throw metadataUnavailable(error);
+      }
+    }
+  }
+
+  #attempt<T>(name: string, work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    const limits = {
+      statementMs: LONG.has(name) ? STATEMENT_TIMEOUT_MS : MUTATION_TIMEOUT_MS,
+      commitMs: MUTATION_TIMEOUT_MS,
+    };
+    return this.#pool.use('write', MUTATION_TIMEOUT_MS, (connection) =>
+      transact(connection, work, !READ_ONLY.has(name), limits),
+    );
+  }
+
+  /** @throws CallFSError METADATA_UNAVAILABLE when nobody can tell in time */
+  async #wasCommitted(unanswered: CommitUnanswered<unknown>, lostAt: number): Promise<boolean> {
+    const { identity } = unanswered;
+    if (!identity) return false;
+    const restMs = (): number => lostAt + REPEAT_FOR_MS - performance.now();
+    while (restMs() > 0) {
+      try {
+        const ask = this.#pool.use('read', restMs(), (connection) => inquire(connection, identity, restMs()));
+        const outcome = await beforeDeadline(ask, restMs());
+        if (outcome === 'committed') return true;
+        if (outcome === 'aborted') return false;
+        if (outcome === 'unknown') break;
+      } catch {
+        // Whatever keeps it from answering may pass.
+      }
+      await pause(20 + Math.random() * 40);
+    }
+    throw outcomeUnknown(unanswered);
+  }
+
+  /** Calls `wake` whenever another commit may have left work, until disposed; and when it listens (again). */
+  watch(wake: () => void): Promise<AsyncDisposable> {
+    return WakeListener.start((onNotify) => this.#servers.connect(onNotify), wake);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#sql.end({ timeout: 5 });
+    await this.#pool[Symbol.asyncDispose]();
   }
 }
 
-async function run(
-  sql: Sql<{ bigint: number }> | TransactionSql<{ bigint: number }>,
-  text: string,
-  values: readonly SqlValue[],
-): Promise<readonly SqlRow[]> {
-  return await sql.unsafe<SqlRow[]>(text, values as ParameterOrJSON<never>[], { prepare: true });
+function leavesWork<N extends MutationName>(name: N, request: MutationRequest<N>): boolean {
+  if (WAKING.has(name)) return true;
+  return typeof request === 'object' && 'takeOver' in request && request.takeOver === true;
+}
+
+function outcomeUnknown(cause: unknown): CallFSError {
+  const { code, headers } = metadataUnavailable(cause);
+  const message =
+    'The metadata store went away while it committed, so it is unknown whether that happened; look before trying again.';
+  return new CallFSError(code, message, { headers, cause });
 }
 
 async function beforeDeadline<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
@@ -124,49 +240,4 @@ async function beforeDeadline<T>(answer: Promise<T>, timeoutMs: number): Promise
   }
 }
 
-async function repeatWhileUnserialisable<T>(transaction: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await transaction();
-    } catch (error) {
-      if (attempt >= MAX_ATTEMPTS || !REPEATABLE.has(systemErrorCode(error) ?? '')) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(attempt, 10)));
-    }
-  }
-}
-
-async function migrate(sql: Sql<{ bigint: number }>, migrations: readonly Migration[]): Promise<void> {
-  await unlessRaced(sql.unsafe('CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)'));
-  for (const migration of migrations) await unlessRaced(applyOnce(sql, migration));
-}
-
-/** The row comes first: of several instances one inserts it, the others wait for its commit and find it taken. */
-async function applyOnce(sql: Sql<{ bigint: number }>, migration: Migration): Promise<void> {
-  const done = await sql.unsafe('SELECT number FROM migrations WHERE number = $1', [migration.number]);
-  if (done.length > 0) return;
-  await sql.begin(async (tx) => {
-    await tx.unsafe('INSERT INTO migrations (number) VALUES ($1)', [migration.number]);
-    await tx.unsafe(migration.sql);
-  });
-}
-
-async function unlessRaced(work: PromiseLike<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (systemErrorCode(error) !== UNIQUE_VIOLATION) throw error;
-  }
-}
-
-const DISK_FULL = '53100';
-/** Classes of SQLSTATE that tell of the server or the connection, not of the statement. */
-const UNAVAILABLE = /^(08|53|57|58|25006|XX)/;
-
-/** Errors of the connection have names instead of SQLSTATEs. */
-function toCallFSError(error: unknown): unknown {
-  if (error instanceof CallFSError) return error;
-  const code = systemErrorCode(error);
-  if (code === DISK_FULL) return insufficientStorage(error);
-  if (code === undefined) return error;
-  return code.length !== 5 || UNAVAILABLE.test(code) || REPEATABLE.has(code) ? metadataUnavailable(error) : error;
-}
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

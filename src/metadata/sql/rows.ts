@@ -1,7 +1,7 @@
 /** Rows of the tables ⇄ the types of the domain. */
 import type { BackendType, Entry, FileEntry } from '../../core/entry.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
-import type { DiscardedContent, InstanceRecord, NewEntry } from '../metadata-store.ts';
+import type { InstanceRecord, NewEntry, OutboxItem } from '../metadata-store.ts';
 import type { SqlRow, SqlValue } from './sql-database.ts';
 
 const ENTRY_COLUMN_NAMES = [
@@ -25,6 +25,7 @@ const ENTRY_COLUMN_NAMES = [
   'content_type',
   'storage_key',
   'storage_stamp',
+  'etag',
 ] as const;
 
 const INTEGER_COLUMNS: ReadonlySet<string> = new Set([
@@ -48,7 +49,12 @@ export const ENTRY_PLACEHOLDERS = ENTRY_COLUMN_NAMES.map((name, index) =>
   INTEGER_COLUMNS.has(name) ? `CAST($${index + 1} AS BIGINT)` : `$${index + 1}`,
 ).join(', ');
 
-export function entryValues(entry: NewEntry, parentId: string): SqlValue[] {
+/** `column = value` for all of them but the id, which is the first. */
+export const ENTRY_ASSIGNMENTS = ENTRY_COLUMN_NAMES.slice(1)
+  .map((name, index) => `${name} = $${index + 2}`)
+  .join(', ');
+
+export function entryValues(entry: NewEntry, parentId: string, version: number): SqlValue[] {
   const attributes: SqlValue[] = [
     entry.id,
     parentId,
@@ -61,13 +67,13 @@ export function entryValues(entry: NewEntry, parentId: string): SqlValue[] {
     entry.gid,
     entry.mtimeMs,
     entry.createdAtMs,
-    1,
+    version,
     entry.instanceId,
     entry.backendType,
   ];
-  if (entry.type === 'directory') return [...attributes, null, null, null, null, null, null];
-  const { contentId, sizeBytes, checksum, contentType, storageKey, storageStamp } = entry;
-  return [...attributes, contentId, sizeBytes, checksum, contentType, storageKey, storageStamp];
+  if (entry.type === 'directory') return [...attributes, null, null, null, null, null, null, null];
+  const { contentId, sizeBytes, checksum, contentType, storageKey, storageStamp, etag } = entry;
+  return [...attributes, contentId, sizeBytes, checksum, contentType, storageKey, storageStamp, etag];
 }
 
 export function toEntry(row: SqlRow): Entry {
@@ -92,6 +98,7 @@ export function toEntry(row: SqlRow): Entry {
     ...attributes,
     ...toContent(row),
     contentType: optionalText(row, 'content_type'),
+    etag: text(row, 'etag'),
   };
 }
 
@@ -101,14 +108,18 @@ export function toFile(row: SqlRow): FileEntry {
   return entry;
 }
 
-export function toDiscarded(row: SqlRow): DiscardedContent {
-  return {
+export function toOutboxItem(row: SqlRow): OutboxItem {
+  const attributes = {
     seq: integer(row, 'seq'),
     instanceId: text(row, 'instance_id'),
-    backendType: text(row, 'backend_type') as BackendType,
+    entryId: text(row, 'entry_id'),
     path: text(row, 'path') as VirtualPath,
-    ...toContent(row),
   };
+  if (row.kind === 'discard') {
+    return { kind: 'discard', ...attributes, backendType: text(row, 'backend_type') as BackendType, ...toContent(row) };
+  }
+  const content = row.content_id === null ? undefined : toContent(row);
+  return { kind: 'move', ...attributes, to: text(row, 'to_path') as VirtualPath, content };
 }
 
 export function toInstance(row: SqlRow): InstanceRecord {

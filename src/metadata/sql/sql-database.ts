@@ -22,6 +22,15 @@ export interface SqlDatabase {
    */
   mutate<N extends MutationName>(name: N, request: MutationRequest<N>): Promise<MutationResult<N>>;
 
+  /** The entries on the way down these names, by a statement made for this database; absent: the common one does. */
+  resolve?(names: readonly string[]): Promise<readonly SqlRow[]>;
+
+  /**
+   * Calls `wake` soon after a commit, by whichever process, that left work for instances, until what it resolves to
+   * is disposed. Only a hint: some commits may wake nobody, and some wakes have no cause. Absent: nobody is woken.
+   */
+  watch?(wake: () => void): Promise<AsyncDisposable>;
+
   /** Finishes what was asked for, then closes. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -3,15 +3,19 @@ import { type Entry, ROOT_ID } from '../../core/entry.ts';
 import type { User } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type {
+  ChangeAttributes,
+  ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
-  DiscardedContent,
   Heartbeat,
   InstanceFiles,
   InstanceRecord,
   LocatedContent,
   LocatedFile,
   MetadataStore,
+  MoveEntry,
+  MoveOutcome,
+  OutboxItem,
   RegisterInstance,
   RemoveEntry,
   RemoveOutcome,
@@ -19,7 +23,7 @@ import type {
   ReplaceContent,
   ReplaceOutcome,
 } from '../metadata-store.ts';
-import { ENTRY_COLUMNS, entryColumnsOf, text, toDiscarded, toEntry, toFile, toInstance } from './rows.ts';
+import { ENTRY_COLUMNS, entryColumnsOf, text, toEntry, toFile, toInstance, toOutboxItem } from './rows.ts';
 import type { SqlDatabase } from './sql-database.ts';
 
 /** Contents located by one statement: a few fixed sizes keep the number of prepared statements small. */
@@ -48,6 +52,14 @@ export class SqlMetadataStore implements MetadataStore {
 
   restampContent(contentId: string, storageStamp: string): Promise<void> {
     return this.#database.mutate('restampContent', { contentId, storageStamp });
+  }
+
+  moveEntry(request: MoveEntry): Promise<MoveOutcome> {
+    return this.#database.mutate('moveEntry', request);
+  }
+
+  changeAttributes(request: ChangeAttributes): Promise<ChangeAttributesOutcome> {
+    return this.#database.mutate('changeAttributes', request);
   }
 
   removeEntry(request: RemoveEntry): Promise<RemoveOutcome> {
@@ -92,18 +104,18 @@ export class SqlMetadataStore implements MetadataStore {
     return [...names].map(([contentId, path]) => ({ contentId, path: pathOfNames(path) }));
   }
 
-  async listDiscarded(instanceId: string, limit: number): Promise<readonly DiscardedContent[]> {
-    const sql = 'SELECT * FROM discarded WHERE instance_id = $1 ORDER BY seq LIMIT $2';
-    return (await this.#database.read(sql, [instanceId, limit])).map(toDiscarded);
+  async listOutbox(instanceId: string, limit: number): Promise<readonly OutboxItem[]> {
+    const sql = 'SELECT * FROM outbox WHERE instance_id = $1 ORDER BY seq LIMIT $2';
+    return (await this.#database.read(sql, [instanceId, limit])).map(toOutboxItem);
   }
 
-  async listAllDiscarded(after: number | undefined, limit: number): Promise<readonly DiscardedContent[]> {
-    const sql = 'SELECT * FROM discarded WHERE seq > $1 ORDER BY seq LIMIT $2';
-    return (await this.#database.read(sql, [after ?? -1, limit])).map(toDiscarded);
+  async listWholeOutbox(after: number | undefined, limit: number): Promise<readonly OutboxItem[]> {
+    const sql = 'SELECT * FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2';
+    return (await this.#database.read(sql, [after ?? -1, limit])).map(toOutboxItem);
   }
 
-  forgetDiscarded(seqs: readonly number[]): Promise<void> {
-    return this.#database.mutate('forgetDiscarded', seqs);
+  forgetOutbox(seqs: readonly number[]): Promise<void> {
+    return this.#database.mutate('forgetOutbox', seqs);
   }
 
   async findInstance(id: string): Promise<InstanceRecord | undefined> {

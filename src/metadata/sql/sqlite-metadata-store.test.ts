@@ -54,7 +54,7 @@ describe('A SQLite file', () => {
     const path = newPath();
     for (let round = 0; round < 3; round++) await (await openAt(path))[Symbol.asyncDispose]();
     using database = new DatabaseSync(path);
-    assert.deepEqual(migrationsOf(database), [1]);
+    assert.deepEqual(migrationsOf(database), [1, 2]);
   });
 
   it('refuses by itself to remove a directory that has children, and children without a directory', async () => {
@@ -97,8 +97,8 @@ describe('A statement', () => {
   });
 
   it('that lists what an instance has to remove goes by the instance', async () => {
-    const plan = await planOf((store) => store.listDiscarded('instance-1', 10));
-    assert.deepEqual(plan, ['SEARCH discarded USING INDEX discarded_by_instance (instance_id=?)']);
+    const plan = await planOf((store) => store.listOutbox('instance-1', 10));
+    assert.deepEqual(plan, ['SEARCH outbox USING INDEX outbox_by_instance (instance_id=?)']);
   });
 
   it('is prepared for a few lengths of a path only, so that requests cannot fill the memory', async () => {
@@ -134,7 +134,13 @@ describe('A mutation', () => {
     };
     const content = sampleContent();
     const { instanceId } = file;
-    const change = { contentType: null, mtimeMs: 1, discardPrevious: true };
+    const change = {
+      contentType: null,
+      mtimeMs: 1,
+      backendType: 'localfs',
+      takeOver: false,
+      discardPrevious: true,
+    } as const;
     const expectContentId = undefined;
     await mutations.createEntry(tx, { parentId: top.id, missingParents: [], entry: sampleFile('new') });
     await mutations.createEntry(tx, { parentId: top.id, missingParents: [], entry: sampleFile('new') });
@@ -142,7 +148,7 @@ describe('A mutation', () => {
     await mutations.restampContent(tx, { contentId: content.contentId, storageStamp: 'stamp' });
     assert.equal((await mutations.removeEntry(tx, { entryId: file.id, expectContentId })).kind, 'removed');
     assert.equal((await mutations.removeTree(tx, { directoryId: top.id, user: alice })).kind, 'removed');
-    await mutations.forgetDiscarded(tx, [1]);
+    await mutations.forgetOutbox(tx, [1]);
     assert.ok(plan.length > 20);
     assertNoScanOfTable(plan);
   });

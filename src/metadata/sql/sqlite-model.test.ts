@@ -9,7 +9,7 @@ import { type Entry, ROOT_ID } from '../../core/entry.ts';
 import type { User } from '../../core/permissions.ts';
 import { MemoryMetadataStore } from '../memory/memory-metadata-store.ts';
 import { admin, alice, bob, sampleContent, sampleDirectory, sampleFile } from '../metadata-store.contract.ts';
-import type { DiscardedContent, MetadataStore, NewEntry } from '../metadata-store.ts';
+import type { MetadataStore, NewEntry, OutboxItem } from '../metadata-store.ts';
 import { SqlMetadataStore } from './sql-metadata-store.ts';
 import { openSqlite } from './sqlite-database.ts';
 
@@ -28,6 +28,16 @@ type Command =
       readonly expectsOther: boolean;
       readonly discardPrevious: boolean;
     }
+  | {
+      readonly do: 'move';
+      readonly path: readonly string[];
+      readonly to: readonly string[];
+      readonly expects: 'any' | 'current' | 'other';
+      readonly replaces: boolean;
+      readonly relocatedTo: string | undefined;
+      readonly serial: string;
+    }
+  | { readonly do: 'attributes'; readonly path: readonly string[]; readonly mode: number; readonly owner: string }
   | { readonly do: 'restamp'; readonly path: readonly string[]; readonly stamp: string }
   | { readonly do: 'remove'; readonly path: readonly string[]; readonly expects: 'any' | 'current' | 'other' }
   | { readonly do: 'remove-tree'; readonly path: readonly string[]; readonly user: User }
@@ -75,6 +85,19 @@ const commandAt = (serial: string): fc.Arbitrary<Command> =>
         discardPrevious: fc.boolean(),
       }),
     },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant('move' as const),
+        path,
+        to: path,
+        expects: fc.constantFrom('any' as const, 'any' as const, 'current' as const, 'other' as const),
+        replaces: fc.boolean(),
+        relocatedTo: fc.constantFrom(undefined, undefined, 'instance-1', 'instance-2'),
+        serial: fc.constant(serial),
+      }),
+    },
+    fc.record({ do: fc.constant('attributes' as const), path, mode, owner }),
     fc.record({ do: fc.constant('restamp' as const), path, stamp: fc.constant(`stamp-${serial}`) }),
     {
       weight: 2,
@@ -104,8 +127,8 @@ function obey(store: MetadataStore, run: string, command: Command): Promise<unkn
 }
 
 async function forget(store: MetadataStore, { instanceId, count }: Extract<Command, { readonly do: 'forget' }>) {
-  const rows = await store.listDiscarded(instanceId, count);
-  await store.forgetDiscarded(rows.map((row) => row.seq));
+  const rows = await store.listOutbox(instanceId, count);
+  await store.forgetOutbox(rows.map((row) => row.seq));
   return withoutSeq(rows);
 }
 
@@ -135,8 +158,19 @@ async function apply(store: MetadataStore, run: string, command: NamespaceComman
         content: sampleContent({ contentId: `${run}-${command.contentId}`, sizeBytes: 2 ** 33 }),
         contentType: command.contentType,
         mtimeMs: deepest.mtimeMs + 1,
+        backendType: 'localfs',
+        takeOver: false,
         discardPrevious: command.discardPrevious,
       });
+    case 'move':
+      return move(store, run, deepest, command);
+    case 'attributes': {
+      const owner = { name: command.owner, uid: 77 };
+      const { id: entryId, version: expectVersion } = deepest;
+      return entryId === ROOT_ID
+        ? undefined
+        : store.changeAttributes({ entryId, expectVersion, mode: command.mode, owner, group: undefined });
+    }
     case 'restamp':
       return store.restampContent(contentId ?? 'none', command.stamp);
     case 'remove': {
@@ -148,6 +182,34 @@ async function apply(store: MetadataStore, run: string, command: NamespaceComman
     case 'list':
       return store.listChildren(deepest.id, command.after, command.limit);
   }
+}
+
+async function move(
+  store: MetadataStore,
+  run: string,
+  entry: Entry,
+  command: Extract<Command, { readonly do: 'move' }>,
+): Promise<unknown> {
+  const { serial, expects, relocatedTo } = command;
+  const names = [run, ...command.to];
+  const found = await store.resolve(names);
+  const depth = Math.min(found.length, names.length);
+  const missingParents = names
+    .slice(depth, -1)
+    .map((name, at) => sampleDirectory(name, { id: `${run}-move-${serial}-${at}` }));
+  const contentId = entry.type === 'file' ? entry.contentId : undefined;
+  const content = sampleContent({ contentId: `${run}-content-moved-${serial}` });
+  return store.moveEntry({
+    entryId: entry.id,
+    from: { parentId: entry.parentId, name: entry.name },
+    expectContentId: { any: undefined, current: contentId, other: 'other' }[expects],
+    to: { parentId: found[depth - 1]?.id ?? ROOT_ID, missingParents, name: names.at(-1) ?? '' },
+    replacesId: command.replaces ? found[names.length]?.id : undefined,
+    relocated:
+      relocatedTo === undefined || contentId === undefined
+        ? undefined
+        : { content, instanceId: relocatedTo, backendType: 'localfs' },
+  });
 }
 
 function inRun(run: string, entry: NewEntry): NewEntry {
@@ -165,8 +227,10 @@ async function contentsOf(store: MetadataStore, directoryId: string): Promise<En
 }
 
 /** Without the numbers, which need not start or grow alike. */
-function withoutSeq(rows: readonly DiscardedContent[]) {
-  return rows.map(({ seq: _, ...row }) => row).sort((left, right) => (left.contentId < right.contentId ? -1 : 1));
+function withoutSeq(rows: readonly OutboxItem[]) {
+  return rows
+    .map(({ seq: _, ...row }) => row)
+    .sort((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1));
 }
 
 it('gives equal outcomes on SQLite and in memory for any sequence of commands', async () => {
@@ -174,6 +238,18 @@ it('gives equal outcomes on SQLite and in memory for any sequence of commands', 
   await using sqlite = new SqlMetadataStore(
     await openSqlite({ path: join(folder, 'model.sqlite3'), durability: 'relaxed' }),
   );
+  for (const id of ['instance-1', 'instance-2']) {
+    const made = {
+      endpoint: '',
+      publicUrl: '',
+      bootId: 'boot',
+      version: '',
+      process: '',
+      nowMs: 0,
+      replaces: undefined,
+    };
+    for (const store of [memory, sqlite]) await store.registerInstance({ id, ...made });
+  }
   const kinds = new Map<string, number>();
   await fc.assert(
     fc.asyncProperty(commands, async (sequence) => {
@@ -192,8 +268,8 @@ it('gives equal outcomes on SQLite and in memory for any sequence of commands', 
       assert.deepEqual(await contentsOf(sqlite, run), left);
       assert.deepEqual(await sqlite.countFiles(), await memory.countFiles());
       for (const id of ['instance-1', 'instance-2']) {
-        const rows = await sqlite.listDiscarded(id, 1000);
-        assert.deepEqual(withoutSeq(rows), withoutSeq(await memory.listDiscarded(id, 1000)));
+        const rows = await sqlite.listOutbox(id, 1000);
+        assert.deepEqual(withoutSeq(rows), withoutSeq(await memory.listOutbox(id, 1000)));
       }
     }),
     // A failure prints the seed and the path to its smallest case; another seed looks elsewhere.
@@ -201,6 +277,9 @@ it('gives equal outcomes on SQLite and in memory for any sequence of commands', 
   );
   // The commands are only worth something while they reach every outcome.
   for (const kind of ['create created', 'create exists', 'create changed', 'replace replaced', 'remove removed']) {
+    assert.ok(kinds.has(kind), `No run had the outcome ${kind}.`);
+  }
+  for (const kind of ['move moved', 'move exists', 'move not-empty', 'move cycle', 'move changed']) {
     assert.ok(kinds.has(kind), `No run had the outcome ${kind}.`);
   }
   for (const kind of ['remove not-empty', 'remove changed', 'remove-tree removed', 'remove-tree denied']) {

@@ -83,6 +83,8 @@ async function writeForever(prefix: string): Promise<never> {
       content: sampleContent(),
       contentType: undefined,
       mtimeMs,
+      backendType: 'localfs',
+      takeOver: false,
       discardPrevious: true,
     });
     if (replaced.kind !== 'replaced') throw new Error(`${name}: ${replaced.kind}`);

@@ -1,0 +1,105 @@
+/**
+ * Tells other instances at once that a commit left work for them. Notifications are sent apart from the commits, which
+ * PostgreSQL would otherwise put in a row one behind the other; one that is lost costs the time until they look by themselves.
+ */
+import type { PostgresConnection } from './postgres-connection.ts';
+
+export const CHANNEL = 'callfs_outbox';
+
+/** Sends notifications, one at a time: those wanted meanwhile become one. */
+export class WakeSender {
+  readonly #send: () => Promise<unknown>;
+  #wanted = false;
+  #sending = false;
+
+  constructor(send: () => Promise<unknown>) {
+    this.#send = send;
+  }
+
+  wake(): void {
+    this.#wanted = true;
+    if (!this.#sending) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#sending = true;
+    while (this.#wanted) {
+      this.#wanted = false;
+      await this.#send().catch(() => {});
+    }
+    this.#sending = false;
+  }
+}
+
+const PING_EVERY_MS = 15_000;
+const ANSWER_MS = 2000;
+const RECONNECT_MS = 250;
+
+/** Listens on a connection of its own, and on another when that is lost. */
+export class WakeListener implements AsyncDisposable {
+  readonly #connect: (onNotify: () => void) => Promise<PostgresConnection>;
+  readonly #wake: () => void;
+  readonly #stop = Promise.withResolvers<void>();
+  #stopped = false;
+  #running: Promise<void> | undefined;
+
+  private constructor(connect: (onNotify: () => void) => Promise<PostgresConnection>, wake: () => void) {
+    this.#connect = connect;
+    this.#wake = wake;
+  }
+
+  /** Resolves when it listens, or when the first attempt has failed; it goes on trying. */
+  static async start(
+    connect: (onNotify: () => void) => Promise<PostgresConnection>,
+    wake: () => void,
+  ): Promise<WakeListener> {
+    const listener = new WakeListener(connect, wake);
+    const tried = Promise.withResolvers<void>();
+    listener.#running = listener.#run(tried.resolve);
+    await tried.promise;
+    return listener;
+  }
+
+  async #run(onTried: () => void): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        const connection = await this.#connect(this.#wake);
+        await this.#listenOn(connection, onTried);
+      } catch {
+        // Whoever needs the store reports that it is away.
+      }
+      onTried();
+      await this.#pause(RECONNECT_MS * (1 + Math.random()));
+    }
+  }
+
+  async #listenOn(connection: PostgresConnection, onListening: () => void): Promise<void> {
+    try {
+      await connection.script(`LISTEN ${CHANNEL}`, ANSWER_MS);
+      onListening();
+      // Nobody was told what came while nobody listened.
+      this.#wake();
+      while (connection.isOpen && !this.#stopped) {
+        await Promise.race([connection.closed, this.#pause(PING_EVERY_MS)]);
+        if (connection.isOpen && !this.#stopped) await connection.script('SELECT 1', ANSWER_MS);
+      }
+    } finally {
+      if (connection.isOpen) await connection.close();
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms).unref();
+    });
+    await Promise.race([over, this.#stop.promise]);
+    clearTimeout(timer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    this.#stop.resolve();
+    await this.#running;
+  }
+}
