@@ -5,6 +5,8 @@ import { addClusterCommand } from './cli/cluster-command.ts';
 import { addConfigCommand } from './cli/config-command.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
 import { addFsckCommand } from './cli/fsck-command.ts';
+import { addNodeCommand } from './cli/node-command.ts';
+import { addRebuildCommand } from './cli/rebuild-command.ts';
 import { addServerCommand } from './cli/server-command.ts';
 import { systemErrorCode } from './core/errors.ts';
 import { VERSION } from './version.ts';
@@ -20,7 +22,9 @@ addConfigCommand(program);
 addDemoCommand(program);
 addFsckCommand(program);
 addAdoptCommand(program);
+addRebuildCommand(program);
 addClusterCommand(program);
+addNodeCommand(program);
 
 // Whoever reads the output may stop reading, like `head`.
 process.stdout.on('error', (error) => process.exit(systemErrorCode(error) === 'EPIPE' ? 0 : 1));

@@ -62,7 +62,7 @@ suite('callfs adopt', () => {
     elsewhere = mkdtempSync(join(tmpdir(), 'callfs-adopt-'));
   });
   after(async () => {
-    assertNoOrphans(cluster);
+    await assertNoOrphans(cluster);
     await cluster[Symbol.asyncDispose]();
     rmSync(elsewhere, { recursive: true, force: true });
   });

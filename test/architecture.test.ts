@@ -32,7 +32,7 @@ function lint(place: string, source: string): string {
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   'src/core': ['../engine/x.ts', '../http/x.ts', '../metadata/metadata-store.ts', 'node:fs', 'node:http', 'fastify'],
   'src/auth': ['../http/x.ts', '../engine/x.ts', '../config/config.ts'],
-  'src/config': ['../http/x.ts', '../compose.ts'],
+  'src/config': ['../http/x.ts', '../compose/instance.ts'],
   'src/observability': ['../http/x.ts', '../engine/x.ts'],
   'src/metadata/sql': ['../../engine/x.ts', '../../backends/backend.ts', '../../http/x.ts', 'pino'],
   'src/backends/local': ['../../engine/x.ts', '../../metadata/metadata-store.ts', '../../http/x.ts'],
@@ -48,7 +48,13 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
     'node:sqlite',
   ],
   'src/cluster': ['../http/x.ts', '../engine/x.ts', '../metadata/sql/x.ts', 'fastify'],
-  'src/http': ['../compose.ts', '../metadata/sql/x.ts', '../backends/local/x.ts', '../config/config.ts', 'undici'],
+  'src/http': [
+    '../compose/instance.ts',
+    '../metadata/sql/x.ts',
+    '../backends/local/x.ts',
+    '../config/config.ts',
+    'undici',
+  ],
 };
 
 test('no room imports from above itself, or what belongs to another room', () => {

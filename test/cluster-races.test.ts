@@ -92,7 +92,7 @@ suite('requests that race each other over three instances', () => {
         assert.equal(listed.filter(({ type }) => type === 'directory').length, 4);
       }
     }
-    assertNoOrphans(cluster);
+    await assertNoOrphans(cluster);
   });
 
   test('a directory is not removed under a file that is being created in it', async () => {
@@ -112,7 +112,7 @@ suite('requests that race each other over three instances', () => {
         await assertContentEverywhere(`${directory}/file-${number}`, `${round}-${number}`, created.headers.etag);
       }
     }
-    assertNoOrphans(cluster);
+    await assertNoOrphans(cluster);
     assert(outcomes.has(204) || outcomes.has(409));
   });
 
@@ -151,7 +151,7 @@ suite('requests that race each other over three instances', () => {
         for (const { url } of cluster.instances) assert.equal((await call('GET', url, target)).status, 404);
       }
     }
-    assertNoOrphans(cluster);
+    await assertNoOrphans(cluster);
   });
 
   test('of eight PUTs with If-None-Match: * one creates and seven fail their condition', async () => {
@@ -217,7 +217,7 @@ suite('requests that race each other over three instances', () => {
 
   test('in the end the disks hold what the namespace says, and nothing was taken for foreign', async () => {
     await assertAtRest(cluster);
-    assertNoOrphans(cluster);
+    await assertNoOrphans(cluster);
     assertNothingForeign(cluster);
   });
 });

@@ -18,6 +18,7 @@ interface Row {
   readonly version: string | null;
   readonly files: number;
   readonly bytes: number;
+  readonly free_bytes: number | null;
   readonly backends: readonly string[];
 }
 
@@ -88,10 +89,12 @@ suite('GET /v1/cluster', { timeout: 120_000 }, () => {
       assert.equal(instance_id, instance.id);
       assert.deepEqual(store, { type: process.env.CALLFS_TEST_STORE ?? 'sqlite' });
       for (const [index, row] of (answer.json().instances as Row[]).entries()) {
-        const { since, last_seen, ...rest } = row;
+        const { since, last_seen, free_bytes, ...rest } = row;
         const { id, url: endpoint } = cluster.at(index);
         const held = { files: 1, bytes: 10 * (index + 1), backends: ['localfs'] };
         assert.deepEqual(rest, { id, endpoint, public_url: null, state: 'up', version, ...held });
+        if (id === instance.id) assert.ok(typeof free_bytes === 'number' && free_bytes > 0);
+        else assert.equal(free_bytes, null, 'only the instance itself knows');
         assertBetween(since, startedAtMs, Date.now());
         assertBetween(last_seen, startedAtMs, Date.now());
       }

@@ -49,9 +49,9 @@ for (const order of ['primary first', 'standby first'] as const) {
           const { status, text } = await call('PUT', cluster.at(at + serial).url, path, { body: path });
           if (status === 201) acknowledged.set(path, path);
           else {
+            // Also before, if the machine has too much else to do.
             assert.equal(status, 503, text);
-            assert(killed, text);
-            return;
+            if (killed) return;
           }
         }
       };

@@ -4,16 +4,19 @@ import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import postgres, { type Sql } from 'postgres';
 import { ROOT_ID } from '../src/core/entry.ts';
 import { CallFSError } from '../src/core/errors.ts';
-import { find, sampleContent, sampleFile } from '../src/metadata/metadata-store.contract.ts';
+import { find, sampleContent, sampleDirectory, sampleFile } from '../src/metadata/metadata-store.contract.ts';
 import { openPostgres, type PostgresDatabase } from '../src/metadata/sql/postgres-database.ts';
 import { SqlMetadataStore } from '../src/metadata/sql/sql-metadata-store.ts';
 import { TestPostgres } from './support/postgres.ts';
 import { PostgresProxy } from './support/postgres-proxy.ts';
 import { waitFor } from './support/wait-for.ts';
 
+const ADMIN = { name: 'root', groups: [], uid: 0, gid: 0, admin: true };
+
 suite('a connection to PostgreSQL that breaks', () => {
   let server: TestPostgres;
   let proxy: PostgresProxy;
+  let dsn: string;
   let database: PostgresDatabase;
   let store: SqlMetadataStore;
   /** Looks at the database past the proxy. */
@@ -24,7 +27,7 @@ suite('a connection to PostgreSQL that breaks', () => {
   });
   after(() => server?.[Symbol.asyncDispose]());
   beforeEach(async () => {
-    const dsn = await server.createDatabase();
+    dsn = await server.createDatabase();
     proxy = await PostgresProxy.start(server.port);
     database = await openPostgres({ dsn: proxy.through(dsn), durability: 'full' });
     store = new SqlMetadataStore(database);
@@ -99,12 +102,15 @@ suite('a connection to PostgreSQL that breaks', () => {
   });
 
   test('a transaction that is still in progress when the time is over has an unknown outcome', async () => {
+    const probe = postgres(dsn, { max: 1, onnotice: () => {} });
     await witness`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`;
     await witness`SELECT pg_reload_conf()`;
     try {
-      await waitFor('the setting', async () => {
-        const [row] = await witness`SHOW synchronous_standby_names`;
-        return row?.synchronous_standby_names === 'nobody';
+      // The server heeds the setting some time after it has it: once a commit of somebody waits.
+      await waitFor('commits to wait', async () => {
+        probe.unsafe('CREATE TABLE IF NOT EXISTS probe (); DROP TABLE probe').catch(() => {});
+        const waiting = await witness`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+        return waiting.length > 0;
       });
       proxy.fates.push('cut-client');
       const startedAt = performance.now();
@@ -115,6 +121,7 @@ suite('a connection to PostgreSQL that breaks', () => {
       await witness`SELECT pg_reload_conf()`;
     }
     await waitFor('the commit to become visible', async () => (await count('waiting')) === 1);
+    await probe.end();
   });
 
   test('"committed" is not believed of an id that a recovery may have given again', async () => {
@@ -167,6 +174,26 @@ suite('a connection to PostgreSQL that breaks', () => {
       assert.equal(await replace('counter'), round);
     }
     assert.equal((await find(store, 'counter'))?.version, 99);
+  });
+
+  test('trees that are removed at once, by several processes, wait for each other instead of repeating each other', async () => {
+    const trees = 30;
+    await using other = new SqlMetadataStore(await openPostgres({ dsn: proxy.through(dsn), durability: 'full' }));
+    const directories = Array.from({ length: trees + 1 }, (_, at) => sampleDirectory(`tree-${at}`));
+    for (const directory of directories) {
+      await store.createEntry({ parentId: ROOT_ID, missingParents: [directory], entry: sampleFile('file') });
+    }
+    const [first, ...others] = directories;
+    assert(first);
+    let { statements } = proxy;
+    await store.removeTree(first.id, ADMIN);
+    const cost = proxy.statements - statements;
+    statements = proxy.statements;
+    const outcomes = await Promise.all(others.map(({ id }, at) => (at % 2 ? store : other).removeTree(id, ADMIN)));
+    assert(outcomes.every(({ kind }) => kind === 'removed'));
+    // Beside them a notification each at most, and what new connections begin with.
+    const used = proxy.statements - statements;
+    assert(used <= trees * (cost + 1) + 20, `${used} statements, ${cost} for one`);
   });
 });
 

@@ -36,16 +36,21 @@ suite('waking other instances', () => {
       // It wakes once because it listens, in case something came before.
       assert.equal(wakes, 1);
       await store.createEntry({ parentId: ROOT_ID, missingParents: [], entry: sampleFile('quiet') });
+      const delaysMs: number[] = [];
       for (let round = 0; round < 10; round++) {
         await removeTree(store, `tree-${round}`);
-        await waitFor('the wake', () => wakes === round + 2, 450);
+        const committedAt = performance.now();
+        await waitFor('the wake', () => wakes === round + 2);
+        delaysMs.push(performance.now() - committedAt);
       }
+      // Nobody polls here, so any wake is a notification; the quickest shows what the machine's other load hides.
+      assert(Math.min(...delaysMs) < 100, `${delaysMs}`);
 
       await server.stopProcess('SIGKILL');
       await server.startProcess();
       await waitFor('it to listen again', () => wakes === 12);
       await removeTree(store, 'after');
-      await waitFor('the wake', () => wakes === 13, 450);
+      await waitFor('the wake', () => wakes === 13);
     }
     await removeTree(store, 'unwatched');
     assert.equal(wakes, 13);
@@ -67,7 +72,7 @@ suite('waking other instances', () => {
       });
       await store.createEntry({ parentId: ROOT_ID, missingParents: [], entry: sampleFile('stays') });
       await Promise.all(Array.from({ length: 50 }, (_, at) => removeTree(store, `tree-${at}`)));
-      await waitFor('the last commit to be seen', () => seen === 1, 450);
+      await waitFor('the last commit to be seen', () => seen === 1);
     }
     await looking;
   });

@@ -6,6 +6,7 @@
  * bucket fails. A failed operation leaves older content as it was.
  */
 import type { BackendType, Content } from '../core/entry.ts';
+import type { LocatedEntry } from '../core/located-entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 
 /** Takes bytes; the chunk may be reused as soon as the promise resolves. */
@@ -55,6 +56,9 @@ export interface Backend {
 
   /** Rejects with INSUFFICIENT_STORAGE when there is certainly no room for a content of this size. */
   assertRoom(sizeBytes: number): Promise<void>;
+
+  /** Bytes there is room for now; undefined: nobody knows. */
+  freeBytes(): Promise<number | undefined>;
 
   /** Receives all bytes and makes them durable. Rejects, leaving nothing, when the source or the disk fails; closes no source. */
   stage(contentId: string, bytes: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedContent>;
@@ -156,7 +160,25 @@ export interface Holdings extends AsyncDisposable {
   bringBack(contentId: string): Promise<void>;
 
   /** What the instance does when it starts: places staged content, removes what nothing points to. Only when claimed. */
-  settle(ledger: ContentLedger): Promise<void>;
+  settle(ledger: ContentLedger, catalog?: CatalogLedger): Promise<void>;
+}
+
+/** Holdings that can say what the namespace was. */
+export interface RecallingHoldings extends Holdings {
+  /** What the instance has kept of what the namespace said about its data. Only when claimed. */
+  recall(): Promise<RecalledCatalog>;
+
+  /** Files that are staged, as `files` gives the others. */
+  stagedFiles(): AsyncIterable<HeldFile | UnreadablePlace>;
+}
+
+export interface RecalledCatalog {
+  /** The files that the instance held and the directories that it made, as far as it knows. */
+  readonly entries: readonly LocatedEntry[];
+  /** It has kept nothing at all. */
+  readonly isMissing: boolean;
+  /** Pieces that cannot be read; the last one before a crash may be such. */
+  readonly damagedLines: number;
 }
 
 /** What a backend asks of the namespace to settle; the metadata store fits. */
@@ -169,12 +191,30 @@ export interface ContentLedger {
   hasFile(path: VirtualPath): Promise<boolean>;
 }
 
+/** What a backend asks of the namespace to keep beside its data what the namespace says about it. */
+export interface CatalogLedger {
+  /** Which namespace it is, and whether what this instance held was brought back into it from its catalog. */
+  identify(): Promise<{ readonly storeId: string; readonly rebuild: 'none' | 'begun' | 'finished' }>;
+  describeContents(contentIds: readonly string[]): Promise<readonly LocatedEntry[]>;
+  /** Entries that are gone are left out. */
+  describeEntries(entryIds: readonly string[]): Promise<readonly LocatedEntry[]>;
+  /** What this instance holds and has made, piece by piece, in the order of the ids. */
+  listHoldings(
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ readonly entries: readonly LocatedEntry[]; readonly next: string | undefined }>;
+  /** The oldest of the entries of this instance that changed without leaving it anything else to do. */
+  listNotes(limit: number): Promise<readonly { readonly seq: number; readonly entryId: string }[]>;
+  forgetNotes(seqs: readonly number[]): Promise<void>;
+}
+
 export type Unsettled = Discarded | Moved;
 
 /** Content that the namespace no longer points to, at the path where it lay. */
 export interface Discarded extends Content {
   readonly kind: 'discard';
   readonly seq: number;
+  readonly entryId?: string;
   readonly backendType: BackendType;
   readonly path: VirtualPath;
 }
@@ -183,6 +223,7 @@ export interface Discarded extends Content {
 export interface Moved {
   readonly kind: 'move';
   readonly seq: number;
+  readonly entryId?: string;
   readonly path: VirtualPath;
   readonly to: VirtualPath;
   /** What the file had when it moved; undefined: it is a directory. */

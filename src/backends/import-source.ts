@@ -2,7 +2,7 @@
  * Files that exist already and may enter the namespace. Whoever implements it never changes or removes a file that
  * it found; it knows nothing about the namespace.
  */
-import type { FileEntry } from '../core/entry.ts';
+import type { Content, FileEntry } from '../core/entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { ObservedContent } from './backend.ts';
 
@@ -44,6 +44,16 @@ export type ImportOutcome =
   /** It is not there any more. */
   | { readonly kind: 'gone' };
 
+/** What has a name at a moment, without being opened. */
+export interface ImportLook {
+  /** `other`: a symbolic link, a device and the like. */
+  readonly kind: 'missing' | 'file' | 'folder' | 'other';
+  /** Another one as soon as its bytes, attributes or identity are others. */
+  readonly fingerprint: string;
+  /** When it was last written to, renamed or changed in its attributes, by the disk's clock, in milliseconds since the epoch. */
+  readonly changedMs: number;
+}
+
 /** Why a path with these names cannot be in the namespace; undefined: it can. */
 export type PathProblem = (names: readonly string[]) => string | undefined;
 
@@ -58,6 +68,10 @@ export interface ImportSource {
   /** Makes sure the file lies in the natural place of `path`, never replacing another one, and reads it there once. */
   take(names: readonly string[], path: VirtualPath, contentId: string): Promise<ImportOutcome>;
 
+  /** What has these names now. */
+  look(names: readonly string[]): Promise<ImportLook>;
+  /** Whether exactly this content lies in the natural place of `path` now. */
+  isInPlace(path: VirtualPath, content: Content): Promise<boolean>;
   /** Whether this entry is the file, rather than another one that has its path. */
   isImported(names: readonly string[], path: VirtualPath, entry: FileEntry): Promise<boolean>;
 }

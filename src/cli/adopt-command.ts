@@ -1,8 +1,9 @@
 /** `callfs adopt`: files that exist already enter the namespace. */
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type AdoptionParts, openAdoption } from '../compose.ts';
+import { type AdoptionParts, openAdoption } from '../compose/offline.ts';
 import type { Config } from '../config/config.ts';
+import { parseDuration } from '../config/duration.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseGroupName } from '../config/names.ts';
 import type { User } from '../core/permissions.ts';
@@ -20,9 +21,15 @@ interface AdoptOptions {
   readonly copy?: true;
   readonly dryRun?: true;
   readonly json?: true;
+  readonly watch?: true;
+  readonly removeMissing?: true;
+  readonly grace?: number;
+  readonly rescan?: number;
 }
 
 const EXIT_REPORTED = 3;
+const DEFAULT_GRACE_MS = 10_000;
+const DEFAULT_RESCAN_MS = 600_000;
 
 const EXAMPLES = `
 Without DIR: every file under the instance's data root that the namespace does not know, where it is.
@@ -34,11 +41,17 @@ Examples:
   callfs adopt -c node1.yaml --owner alice         what lies in the data root, for alice
   callfs adopt /srv/photos -c node1.yaml --into /photos --owner alice --group staff
   callfs adopt /mnt/usb -c node1.yaml --copy --json
+  callfs adopt -c node1.yaml --owner alice --watch     and go on with what comes, until it is stopped
 
 The instance may run or not. Times and permission bits are those of the files; empty folders come along. Nothing is
 overwritten: a path that the namespace has for something else is reported, and both files stay. Names that the namespace
 cannot have, symbolic links, special files and files that change meanwhile are reported and left alone. Running it again
 adopts what is new. Exit code: 0 done, 3 done but something was reported, 1 it could not run.
+
+With --watch it goes on: new files, also whole folders moved in, are adopted when nobody has written to them for a
+second, and files of the namespace that are changed on disk become new versions at once. A file that is deleted or moved
+on disk is reported and its entry stays; with --remove-missing the entry goes, too, if the file is still missing after
+--grace. SIGINT and SIGTERM end it, with a summary and exit code 0.
 docs/operations.md says more.`;
 
 export function addAdoptCommand(program: Command): void {
@@ -55,7 +68,14 @@ export function addAdoptCommand(program: Command): void {
     .option('--into <path>', 'directory of the namespace that DIR becomes (default: /)', parseInto)
     .option('--copy', 'copy the files of DIR instead of giving them a second name')
     .option('--dry-run', 'only say what would be adopted')
-    .option('--json', 'report as JSON: adopted, directories, skipped, conflicts, refused')
+    .option(
+      '--json',
+      'report as JSON: adopted, directories, skipped, conflicts, refused; with --watch one event a line',
+    )
+    .option('--watch', 'go on with what happens to the files, beside the instance, until stopped')
+    .option('--remove-missing', 'with --watch: remove entries whose files were deleted on disk')
+    .option('--grace <time>', 'with --remove-missing: how long a file must be missing (default: 10s)', parseTime)
+    .option('--rescan <time>', 'with --watch: how often everything is looked at (default: 10m)', parseTime)
     .addHelpText('after', EXAMPLES)
     .action((dir: string | undefined, options: AdoptOptions) => runAdopt(dir, options));
 }
@@ -64,6 +84,7 @@ async function runAdopt(dir: string | undefined, options: AdoptOptions): Promise
   if (dir === undefined && (options.into !== undefined || options.copy)) {
     throw new Error('--into and --copy need a folder: what lies in the data root is adopted where it is.');
   }
+  assertWatchOptions(dir, options);
   const { config, source } = loadConfig(options.config === undefined ? {} : { file: options.config });
   const dryRun = options.dryRun ?? false;
   const folder = dir === undefined ? undefined : resolve(dir);
@@ -74,13 +95,27 @@ async function runAdopt(dir: string | undefined, options: AdoptOptions): Promise
     // It may hold keys, so it must not become a file that others read.
     excluded: source === undefined ? [] : [resolve(source)],
   });
-  const report = await adoptShowingProgress(parts, {
-    owner: ownerOf(config, options),
-    into: options.into ?? ROOT_PATH,
-    dryRun,
-  });
+  const target = { owner: ownerOf(config, options), into: options.into ?? ROOT_PATH };
+  if (options.watch) {
+    const { watchReporting } = await import('./adopt-watch.ts');
+    const { removeMissing = false, json = false } = options;
+    const removeAfterMs = removeMissing ? (options.grace ?? DEFAULT_GRACE_MS) : undefined;
+    await watchReporting(parts, { ...target, removeAfterMs, rescanMs: options.rescan ?? DEFAULT_RESCAN_MS }, json);
+    return;
+  }
+  const report = await adoptShowingProgress(parts, { ...target, dryRun });
   process.stdout.write(options.json ? adoptJson(report) : adoptSummary(report, dryRun));
   if (needsAttention(report)) process.exitCode = EXIT_REPORTED;
+}
+
+function assertWatchOptions(dir: string | undefined, options: AdoptOptions): void {
+  const { watch, removeMissing, grace, rescan, dryRun } = options;
+  if (!watch && (removeMissing || rescan !== undefined)) throw new Error('--remove-missing and --rescan need --watch.');
+  if (!removeMissing && grace !== undefined) throw new Error('--grace needs --remove-missing.');
+  if (watch && dryRun) throw new Error('--watch changes the namespace: it cannot be a --dry-run.');
+  if (removeMissing && dir !== undefined) {
+    throw new Error('--remove-missing is for the data root: what is deleted in a folder elsewhere stays in CallFS.');
+  }
 }
 
 async function adoptShowingProgress(
@@ -107,6 +142,10 @@ function parseName(text: string): string {
 function parseInto(text: string): VirtualPath {
   if (!text.startsWith('/')) throw new InvalidArgumentError('It must be a path of the namespace, such as /photos.');
   return parsed(() => toVirtualPath(text.split('/').filter((name) => name !== '')));
+}
+
+function parseTime(text: string): number {
+  return parsed(() => parseDuration(text));
 }
 
 function parsed<T>(parse: () => T): T {

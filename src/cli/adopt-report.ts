@@ -39,7 +39,7 @@ function section(title: string, lines: readonly string[]): string {
 }
 
 /** Names come from a disk: what would move the cursor or turn the text around is spelled out. */
-function printable(path: string): string {
+export function printable(path: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
   return path.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { parseListenAddress } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemErrorCode } from '../core/errors.ts';
+import { adminKey } from './admin-key.ts';
 import type { ClusterAnswer } from './cluster-report.ts';
 
 interface StatusOptions {
@@ -53,12 +54,6 @@ function localUrl({ server }: Config): string {
   if (host === undefined || host === '0.0.0.0') return `http://127.0.0.1:${port}`;
   if (host === '::') return `http://[::1]:${port}`;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-function adminKey({ auth }: Config): string {
-  const admin = Object.entries(auth.api_key_users).find(([name]) => auth.users[name]?.admin);
-  if (admin) return admin[1];
-  throw new Error('auth.api_key_users has no key of a user with admin: true in auth.users; only such a user may ask.');
 }
 
 async function askForStatus(url: string, key: string): Promise<ClusterAnswer> {

@@ -1,6 +1,6 @@
 /** `callfs fsck`: compares the namespace with an instance's disk, and puts right what is safe. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { openCheck } from '../compose.ts';
+import { openCheck } from '../compose/offline.ts';
 import { loadConfig } from '../config/load.ts';
 import { CallFSError } from '../core/errors.ts';
 import { toVirtualPath, type VirtualPath } from '../core/virtual-path.ts';

@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
 import type { Command } from 'commander';
-import { startInstance } from '../compose.ts';
+import { startInstance } from '../compose/instance.ts';
+import { readFaultSetting } from '../config/fault-point-setting.ts';
 import { loadConfig } from '../config/load.ts';
 import { stopRequest } from './stop-signal.ts';
 
@@ -28,6 +29,8 @@ export function addServerCommand(program: Command): void {
 
 async function runServer(file: string | undefined): Promise<void> {
   const { config } = loadConfig(file === undefined ? {} : { file });
+  const faults = readFaultSetting();
+  if (faults) (await import('./fault-injection.ts')).injectFaults(faults);
   const stopped = once(stopRequest(), 'abort').then(() => undefined);
   await using instance = await startInstance(config);
   // Now, because a process that is killed would not write it.

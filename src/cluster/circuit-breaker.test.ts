@@ -75,6 +75,16 @@ test('it tells since when the peer is seen up or down, and nothing before anybod
   tested.close();
 });
 
+test('an answer to a request is a sight, too, but does not end an outage by itself', () => {
+  const { tested } = breaker();
+  tested.answered();
+  assert.deepEqual(tested.sight, { up: true, sinceMs: 1000 });
+  tested.open(proxyFailure('two', 'connection refused'));
+  tested.answered();
+  assert.equal(tested.isUp, false);
+  tested.close();
+});
+
 test('a peer that never answered is down since nobody knows when', async () => {
   const { tested, peer, time } = breaker();
   peer.failure = proxyFailure('two', 'connection refused');

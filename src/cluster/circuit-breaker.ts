@@ -61,6 +61,12 @@ export class CircuitBreaker {
     this.#options.onChange(false);
   }
 
+  /** The peer has just answered a request. */
+  answered(): void {
+    // One that came through while nobody else gets an answer does not close the breaker; a probe does.
+    if (this.isUp) this.#sinceMs ??= this.#options.clock.now();
+  }
+
   /** The peer may be down: if it does not answer a probe either, that answers every request until it is back. */
   suspect(): Promise<void> {
     if (this.#failure) return Promise.resolve();
@@ -73,8 +79,7 @@ export class CircuitBreaker {
   async #look(): Promise<void> {
     const failure = await this.#options.probe();
     if (failure) this.open(failure);
-    // A request may have found it unreachable meanwhile; that is looked after already.
-    else if (this.isUp) this.#sinceMs ??= this.#options.clock.now();
+    else this.answered();
   }
 
   #scheduleProbe(): void {

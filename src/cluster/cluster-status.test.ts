@@ -10,7 +10,7 @@ const LAST_SEEN_MS = 2000;
 
 function record(id: string, over: Partial<InstanceRecord> = {}): InstanceRecord {
   const url = `http://${id}`;
-  const constant = { bootId: 'boot', beat: 7, version: '1.2.3', process: '' };
+  const constant = { bootId: 'boot', beat: 7, version: '1.2.3', process: '', draining: false };
   return { id, endpoint: url, publicUrl: '', lastSeenMs: LAST_SEEN_MS, stopped: false, ...constant, ...over };
 }
 
@@ -32,6 +32,8 @@ function statusOf(
     backends: ['localfs'],
     peers: { survey: async () => seen },
     countFiles: async () => counts,
+    isDraining: () => false,
+    freeBytes: async () => 1_000_000,
   });
 }
 

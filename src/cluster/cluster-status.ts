@@ -3,8 +3,11 @@ import type { BackendType } from '../core/entry.ts';
 import type { InstanceFiles, InstanceRecord } from '../metadata/metadata-store.ts';
 import type { PeerDirectory, SeenInstance } from './peer-directory.ts';
 
-/** `unknown`: only entries name it, no instance of this name was ever registered. */
-export type InstanceState = 'up' | 'down' | 'stopped' | 'unknown';
+/**
+ * `draining`: up, and its files go to others. `unknown`: only entries name it, no instance of this name was ever
+ * registered.
+ */
+export type InstanceState = 'up' | 'draining' | 'down' | 'stopped' | 'unknown';
 
 export interface InstanceStatus {
   readonly id: string;
@@ -12,13 +15,15 @@ export interface InstanceStatus {
   readonly endpoint: string;
   readonly publicUrl: string;
   readonly state: InstanceState;
-  /** Up: since when it is seen up; down and stopped: since when it is not. Milliseconds since the epoch. */
+  /** Up and draining: since when it is seen up; down and stopped: since when it is not. Milliseconds since the epoch. */
   readonly sinceMs: number | undefined;
   /** Its last heartbeat, by its own clock. */
   readonly lastSeenMs: number | undefined;
   readonly version: string | undefined;
   readonly files: number;
   readonly sizeBytes: number;
+  /** Room for more; only the instance itself knows it. */
+  readonly freeBytes: number | undefined;
   readonly backends: readonly BackendType[];
 }
 
@@ -41,20 +46,27 @@ export interface ClusterStatusOptions {
   readonly backends: readonly BackendType[];
   readonly peers: Pick<PeerDirectory, 'survey'>;
   readonly countFiles: () => Promise<readonly InstanceFiles[]>;
+  /** Whether this instance has learnt that it is being drained. */
+  readonly isDraining: () => boolean;
+  /** Room for more on this instance; undefined: nobody knows. */
+  readonly freeBytes: () => Promise<number | undefined>;
 }
 
 /** @throws CallFSError METADATA_UNAVAILABLE */
 export async function clusterStatus(options: ClusterStatusOptions): Promise<ClusterStatus> {
   const { instanceId, version, storeType, peers, countFiles } = options;
-  const [seen, counts] = await Promise.all([peers.survey(), countFiles()]);
+  const [seen, counts, freeBytes] = await Promise.all([peers.survey(), countFiles(), options.freeBytes()]);
   const held = new Map(counts.map((count) => [count.instanceId, count]));
-  const registered = seen.map((instance) => statusOf(options, instance, held.get(instance.record.id)));
+  const registered = seen.map((instance) => ({
+    ...statusOf(options, instance, held.get(instance.record.id)),
+    freeBytes: instance.record.id === instanceId ? freeBytes : undefined,
+  }));
   const known = new Set(registered.map(({ id }) => id));
   const unknown = counts.filter((count) => !known.has(count.instanceId)).map(unknownInstance);
   return { instanceId, version, storeType, instances: [...registered, ...unknown].sort(byId) };
 }
 
-function statusOf(options: ClusterStatusOptions, seen: SeenInstance, held: InstanceFiles | undefined): InstanceStatus {
+function statusOf(options: ClusterStatusOptions, seen: SeenInstance, held: InstanceFiles | undefined) {
   const { id, endpoint, publicUrl, lastSeenMs, version } = seen.record;
   return {
     ...{ id, endpoint, publicUrl, lastSeenMs, version },
@@ -66,19 +78,19 @@ function statusOf(options: ClusterStatusOptions, seen: SeenInstance, held: Insta
 }
 
 function stateOf(
-  { instanceId, startedAtMs }: ClusterStatusOptions,
+  { instanceId, startedAtMs, isDraining }: ClusterStatusOptions,
   { record, sight }: SeenInstance,
 ): Pick<InstanceStatus, 'state' | 'sinceMs'> {
   // It answers right now, so whatever its record says is not true any more.
-  if (record.id === instanceId) return { state: 'up', sinceMs: startedAtMs };
-  if (sight?.up && !record.stopped) return { state: 'up', sinceMs: sight.sinceMs };
+  if (record.id === instanceId) return { state: isDraining() ? 'draining' : 'up', sinceMs: startedAtMs };
+  if (sight?.up && !record.stopped) return { state: record.draining ? 'draining' : 'up', sinceMs: sight.sinceMs };
   const goneSinceMs = sight?.up ? undefined : sight?.sinceMs;
   return { state: record.stopped ? 'stopped' : 'down', sinceMs: goneSinceMs ?? record.lastSeenMs };
 }
 
 function unknownInstance({ instanceId: id, files, sizeBytes }: InstanceFiles): InstanceStatus {
   const nothingKnown = { endpoint: '', publicUrl: '', sinceMs: undefined, lastSeenMs: undefined, version: undefined };
-  return { id, ...nothingKnown, state: 'unknown', files, sizeBytes, backends: [] };
+  return { id, ...nothingKnown, state: 'unknown', files, sizeBytes, freeBytes: undefined, backends: [] };
 }
 
 function byId(left: Pick<InstanceRecord, 'id'>, right: Pick<InstanceRecord, 'id'>): number {

@@ -4,6 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { CallFSError } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import { type AnswerSink, ClientGone, type ExchangeBody, type HeaderFields } from './exchange.ts';
 import { endToEndAnswerFields, endToEndRequestFields } from './header-fields.ts';
 import type { PeerDirectory } from './peer-directory.ts';
@@ -99,7 +100,9 @@ export class Forwarder {
     headers['x-request-id'] = request.requestId;
     headers[PEER_HEADER] = signer.sign({ method, target }, instanceId, this.#boots.get(instanceId) ?? '');
     const judge = new JudgingSink(sink);
+    faultPoint('forward:before-dial');
     await peer.exchange({ method, target, headers, body, signal }, judge);
+    faultPoint('forward:answered');
     return judge;
   }
 }
@@ -126,11 +129,15 @@ class JudgingSink implements AnswerSink {
     if (refused !== undefined) this.refused = String(refused);
     else if (headers[PEER_HEADER] === undefined) this.refused = 'no-instance';
     this.#passes = this.refused === undefined && status !== MISDIRECTED;
+    faultPoint('forward:before-answer');
     if (this.#passes) this.#sink.begin(status, endToEndAnswerFields(headers));
+    faultPoint('forward:answer-begun');
   }
 
   write(chunk: Uint8Array): boolean {
-    return !this.#passes || this.#sink.write(chunk);
+    const goesOn = !this.#passes || this.#sink.write(chunk);
+    faultPoint('forward:answer-part');
+    return goesOn;
   }
 
   whenWritable(resume: () => void): void {
@@ -138,6 +145,7 @@ class JudgingSink implements AnswerSink {
   }
 
   end(): void {
+    faultPoint('forward:answer-received');
     if (this.#passes) this.#sink.end();
   }
 

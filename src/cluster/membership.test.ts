@@ -77,3 +77,42 @@ test('an address that becomes known later is announced', async () => {
   await membership.announce();
   assert.equal((await store.findInstance('one'))?.endpoint, endpoint);
 });
+
+for (const [direction, jumpMs] of [
+  ['forth', 5 * 3_600_000],
+  ['back', -5 * 3_600_000],
+] as const) {
+  test(`a live process keeps its id although the clock of the one that wants it went ${direction} by hours`, async () => {
+    await using store = new MemoryMetadataStore();
+    let replaced = false;
+    const onReplaced = (): void => {
+      replaced = true;
+    };
+    await using _first = await Membership.join(optionsFor(store, 'boot-1', { onReplaced }));
+    const clock = { now: () => Date.now() + jumpMs };
+    await assert.rejects(Membership.join(optionsFor(store, 'boot-2', { clock })), /carried by another running/);
+    const here = { own: '', isRunning: () => true };
+    await assert.rejects(Membership.join(optionsFor(store, 'boot-3', { clock, process: here })), /carried by another/);
+    assert.equal(replaced, false);
+  });
+
+  test(`the heartbeat goes on when the clock goes ${direction} by hours, and a start after a crash is not refused`, async () => {
+    await using store = new MemoryMetadataStore();
+    let jump = 0;
+    const clock = { now: () => Date.now() + jump };
+    const onFailure = (error: unknown): never => assert.fail(String(error));
+    const first = await Membership.join(optionsFor(store, 'boot-1', { clock, onFailure }));
+    const before = await store.findInstance('one');
+    assert(before);
+    jump = jumpMs;
+    const beats = async (): Promise<boolean> => ((await store.findInstance('one'))?.beat ?? 0) > before.beat + 1;
+    await waitFor('the heart to beat on', beats);
+    await first[Symbol.asyncDispose]();
+
+    const crashed = { id: 'one', endpoint: '', publicUrl: '', bootId: 'boot-2', version: '1', process: 'p' };
+    const replaces = await store.findInstance('one');
+    await store.registerInstance({ ...crashed, nowMs: clock.now(), replaces });
+    await using _second = await Membership.join(optionsFor(store, 'boot-3'));
+    assert.equal((await store.findInstance('one'))?.bootId, 'boot-3');
+  });
+}

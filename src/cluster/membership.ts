@@ -3,7 +3,7 @@
  * shows by a heartbeat that it lives.
  */
 import type { Clock } from '../core/runtime.ts';
-import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import type { HeartbeatOutcome, InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 export interface MembershipOptions {
@@ -26,19 +26,24 @@ export interface MembershipOptions {
 const HEARTBEAT_EVERY_MS = 1000;
 /** A process whose heartbeat does not move for so long is dead. */
 const DEAD_AFTER_MS = 3 * HEARTBEAT_EVERY_MS;
-/** One unheard of for so long is not even watched: only a clock far off could make a live one look so old. */
-const SURELY_DEAD_AFTER_MS = 20 * DEAD_AFTER_MS;
 const LOOK_EVERY_MS = 100;
 
 export class Membership implements AsyncDisposable {
   readonly #options: MembershipOptions;
   readonly #timer: NodeJS.Timeout;
   #beating: Promise<void> = Promise.resolve();
+  #draining: boolean;
 
-  private constructor(options: MembershipOptions) {
+  private constructor(options: MembershipOptions, draining: boolean) {
     this.#options = options;
+    this.#draining = draining;
     this.#timer = setInterval(() => this.#startBeat(), HEARTBEAT_EVERY_MS);
     this.#timer.unref();
+  }
+
+  /** As the last heartbeat told: this instance shall hold nothing any more. */
+  get isDraining(): boolean {
+    return this.#draining;
   }
 
   /** @throws Error with one line for the operator when a live process has the id */
@@ -53,7 +58,7 @@ export class Membership implements AsyncDisposable {
     const registered = { id: instanceId, endpoint, publicUrl, bootId, version, process: process.own };
     if (!(await store.registerInstance({ ...registered, nowMs: clock.now(), replaces })))
       throw alreadyRunning({ id: instanceId, endpoint });
-    return new Membership(options);
+    return new Membership(options, replaces?.draining ?? false);
   }
 
   /** Tells the others the address that is known now. */
@@ -63,11 +68,16 @@ export class Membership implements AsyncDisposable {
   }
 
   #startBeat(): void {
-    const { store, instanceId: id, bootId, endpoint, clock, onReplaced, onFailure } = this.#options;
+    const { store, instanceId: id, bootId, endpoint, clock, onFailure } = this.#options;
     this.#beating = store
       .heartbeat({ id, bootId, endpoint: endpoint(), nowMs: clock.now() })
-      .then((alive) => (alive ? undefined : onReplaced()))
+      .then((outcome) => this.#learn(outcome))
       .catch(onFailure);
+  }
+
+  #learn(outcome: HeartbeatOutcome): void {
+    if (outcome === 'replaced') this.#options.onReplaced();
+    else this.#draining = outcome === 'draining';
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,13 +88,17 @@ export class Membership implements AsyncDisposable {
   }
 }
 
-async function isAlive(options: MembershipOptions, seen: InstanceRecord): Promise<boolean> {
-  if (seen.stopped || options.clock.now() - seen.lastSeenMs > SURELY_DEAD_AFTER_MS) return false;
+export type LivenessOptions = Pick<MembershipOptions, 'store' | 'instanceId' | 'process'>;
+
+/** Whether the process that left a record still carries the id; may take three seconds to find out. */
+export async function isAlive(options: LivenessOptions, seen: InstanceRecord): Promise<boolean> {
+  // How long ago it was seen says nothing: one of the two clocks may be wrong by hours.
+  if (seen.stopped) return false;
   return options.process.isRunning(seen.process) ?? (await isBeating(options, seen));
 }
 
 /** Watches whether the heartbeat moves; no clock of another host is trusted. */
-async function isBeating({ store, instanceId }: MembershipOptions, seen: InstanceRecord): Promise<boolean> {
+async function isBeating({ store, instanceId }: LivenessOptions, seen: InstanceRecord): Promise<boolean> {
   for (const start = performance.now(); performance.now() - start < DEAD_AFTER_MS; ) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     const now = await store.findInstance(instanceId);

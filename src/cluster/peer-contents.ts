@@ -1,6 +1,7 @@
 /** The bytes of a file that a peer holds, for an instance that takes the file over. */
 import { PassThrough } from 'node:stream';
 import { backendUnavailable, CallFSError } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import type { AnswerSink } from './exchange.ts';
 import type { Forwarder } from './forward.ts';
 
@@ -16,6 +17,7 @@ export async function* fetchFromPeer(
   forwarder: Forwarder,
   { instanceId, target, requestId }: ContentRequest,
 ): AsyncGenerator<Uint8Array> {
+  faultPoint('peer-contents:before-fetch');
   const abandon = new AbortController();
   const sink = new StreamSink();
   const request = { method: 'GET', target, headers: {}, requestId, body: undefined, signal: abandon.signal };
@@ -27,6 +29,7 @@ export async function* fetchFromPeer(
   );
   try {
     yield* sink.stream;
+    faultPoint('peer-contents:fetched');
   } finally {
     abandon.abort();
     await exchange;
@@ -42,10 +45,13 @@ class StreamSink implements AnswerSink {
 
   begin(status: number): void {
     this.#status = status;
+    faultPoint('peer-contents:begun');
   }
 
   write(chunk: Uint8Array): boolean {
-    return this.#status !== 200 || this.stream.write(chunk);
+    const goesOn = this.#status !== 200 || this.stream.write(chunk);
+    faultPoint('peer-contents:part');
+    return goesOn;
   }
 
   whenWritable(resume: () => void): void {

@@ -58,6 +58,8 @@ export class PeerDirectory {
     const configured = this.#options.configured[instanceId];
     if (configured !== undefined) return configured;
     await this.#refresh();
+    // It may have told its address just now.
+    if (!this.#registered.has(instanceId)) this.#remember(await this.#options.listInstances());
     return this.#registered.get(instanceId)?.endpoint;
   }
 
@@ -82,6 +84,17 @@ export class PeerDirectory {
     this.#peers.set(instanceId, peer);
     await known?.close();
     return peer;
+  }
+
+  /** Peers that may be given new files: they answer, run and are not being drained themselves. By id. */
+  async findTakers(): Promise<readonly string[]> {
+    await this.#refresh();
+    const { instanceId: own } = this.#options;
+    const willing = [...this.#registered.values()].filter(
+      ({ id, draining, stopped }) => id !== own && !draining && !stopped,
+    );
+    const sights = await Promise.all(willing.map((record) => this.#look(record)));
+    return willing.map(({ id }) => id).filter((_, index) => sights[index]?.up);
   }
 
   /** Whether the peers looked at so far answer. */
@@ -116,6 +129,16 @@ export class PeerDirectory {
     const reachable = instances.filter(({ endpoint }) => endpoint !== '');
     this.#registered = new Map(reachable.map((instance) => [instance.id, instance]));
     this.#refreshedAt = performance.now();
+    this.#forgetRemoved(instances);
+  }
+
+  /** Nobody asks for peers that were taken out of the cluster. */
+  #forgetRemoved(instances: readonly InstanceRecord[]): void {
+    for (const [id, peer] of this.#peers) {
+      if (id in this.#options.configured || instances.some((instance) => instance.id === id)) continue;
+      this.#peers.delete(id);
+      void peer.close();
+    }
   }
 
   async close(): Promise<void> {

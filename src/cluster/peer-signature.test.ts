@@ -66,6 +66,19 @@ test('clocks may differ by 60 seconds', () => {
   }
 });
 
+test('a clock that goes by hours and comes back brings no old signature back to life', () => {
+  for (const jumpMs of [5 * 3_600_000, -5 * 3_600_000]) {
+    const { sender, receiver, time } = pair();
+    const header = sender.sign(REQUEST, 'two', 'boot-2');
+    assert.equal(receiver.verify(REQUEST, header).kind, 'peer');
+    time.now += jumpMs;
+    assert.deepEqual(receiver.verify(REQUEST, header), refused('clock-skew'));
+    assert.equal(receiver.verify(REQUEST, sender.sign(REQUEST, 'two', 'boot-2')).kind, 'peer');
+    time.now -= jumpMs;
+    assert.deepEqual(receiver.verify(REQUEST, header), refused('replayed'));
+  }
+});
+
 test('the wrong instance, a loop, a missing secret and garbage are told apart', () => {
   const { sender } = pair();
   const header = sender.sign(REQUEST, 'two', 'boot-2');

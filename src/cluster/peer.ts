@@ -51,8 +51,11 @@ export class Peer {
    */
   async exchange(request: ExchangeRequest, sink: AnswerSink): Promise<void> {
     this.#breaker.assertUp();
+    // From here on an abort is noticed when it happens, and only then.
+    if (request.signal.aborted) throw new ClientGone('the client is gone');
     try {
       await this.#send(request, sink);
+      this.#breaker.answered();
     } catch (error) {
       throw this.#judge(error);
     }

@@ -7,6 +7,7 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { CallFSError } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import { bytesPassed } from '../streams/passing-bytes.ts';
 import { type DialOptions, dial } from './dial.ts';
 import {
@@ -34,7 +35,10 @@ export class UploadTransport {
     const Agent = endpoint.protocol === 'https:' ? https.Agent : http.Agent;
     this.#agent = new Agent({ keepAlive: true, maxSockets: maxConnections, timeout: options.idleTimeoutMs });
     this.#agent.createConnection = (_options, done): undefined => {
-      dial(endpoint, options, (error, socket) => done?.(error, socket as Duplex));
+      dial(endpoint, options, (error, socket) => {
+        faultPoint('forward:dialled');
+        done?.(error, socket as Duplex);
+      });
     };
   }
 
@@ -72,6 +76,7 @@ export class UploadTransport {
       },
     });
     outgoing.flushHeaders();
+    faultPoint('forward:head-sent');
     return outgoing;
   }
 
@@ -79,6 +84,9 @@ export class UploadTransport {
     this.#agent.destroy();
   }
 }
+
+/** The peer works on it, and says so now and then. */
+const PROCESSING = 102;
 
 /** Sends the body when the peer asks for it; resolves to the answer, which may come before, during or after. */
 function converse(outgoing: http.ClientRequest, body: ExchangeBody, watch: Watch): Promise<http.IncomingMessage> {
@@ -89,6 +97,9 @@ function converse(outgoing: http.ClientRequest, body: ExchangeBody, watch: Watch
       resolve(answer);
     });
     outgoing.on('error', reject);
+    outgoing.on('information', ({ statusCode }) => {
+      if (statusCode === PROCESSING) watch.resume();
+    });
     outgoing.on('continue', () => {
       sendBody(outgoing, body, watch, () => answered).catch(reject);
     });
@@ -102,15 +113,19 @@ async function sendBody(
   isAnswered: () => boolean,
 ): Promise<void> {
   watch.pause();
+  faultPoint('forward:body-wanted');
   for await (const chunk of fromClient(body)) {
     if (isAnswered()) return;
     bytesPassed(chunk.length);
-    if (outgoing.write(chunk)) continue;
+    const goesOn = outgoing.write(chunk);
+    faultPoint('forward:body-part');
+    if (goesOn) continue;
     watch.resume();
     await drained(outgoing);
     watch.pause();
   }
   outgoing.end();
+  faultPoint('forward:body-sent');
   watch.resume();
 }
 

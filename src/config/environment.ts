@@ -12,8 +12,11 @@ export const ENVIRONMENT_PREFIX = 'CALLFS_';
 export const ignoredVariables: ReadonlyMap<string, string> = new Map([
   ['CALLFS_REQUIRE_SERVICES', "read by the project's own tests"],
   ['CALLFS_LONG_TESTS', "read by the project's own tests"],
+  ['CALLFS_TEST_CELLS', "read by the project's own tests"],
   ['CALLFS_TEST_POSTGRES_BIN', "read by the project's own tests"],
   ['CALLFS_TEST_SEED', "read by the project's own tests"],
+  ['CALLFS_TEST_STORE', "read by the project's own tests"],
+  ['CALLFS_FAULT_POINT', 'lets a crash test kill the server at a chosen point'],
   ['CALLFS_API_KEY', 'read by the test script'],
   ['CALLFS_SERVER1_URL', 'read by the test script'],
   ['CALLFS_SERVER2_URL', 'read by the test script'],

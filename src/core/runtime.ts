@@ -1,4 +1,4 @@
-/** What makes one run differ from the next, handed out by `compose.ts` so that tests can decide it. */
+/** What makes one run differ from the next, handed out by `src/compose/` so that tests can decide it. */
 
 export interface Clock {
   /** Milliseconds since the epoch. */

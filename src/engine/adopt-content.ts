@@ -2,20 +2,24 @@
 import type { Backend } from '../backends/backend.ts';
 import type { FileEntry } from '../core/entry.ts';
 import { backendUnavailable } from '../core/errors.ts';
-import { isWithin, type VirtualPath } from '../core/virtual-path.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
+import { concerns } from './earlier-paths.ts';
 import type { EngineContext } from './engine-context.ts';
+import { pathsVersionOf } from './resolve-path.ts';
 
 export async function adoptContent(
   context: EngineContext,
-  backend: Backend,
+  backend: Pick<Backend, 'observe'>,
   entry: FileEntry,
   path: VirtualPath,
 ): Promise<void> {
+  const pathsVersion = await pathsVersionOf(context);
   await assertSettled(context, path);
   const observed = await backend.observe(path, context.ids.next());
   // Once more: what a move of another directory left here for a moment is not what somebody wrote.
   if (!observed) return;
   await assertSettled(context, path);
+  if ((await pathsVersionOf(context)) !== pathsVersion) return;
   const { content, mtimeMs } = observed;
   if (content.checksum === entry.checksum && content.sizeBytes === entry.sizeBytes) {
     // The same bytes in another file, as after a restore from a backup: no new version.
@@ -41,8 +45,7 @@ const OUTBOX_LIMIT = 10_000;
 
 /** @throws CallFSError BACKEND_UNAVAILABLE when the disk has yet to follow a commit that has to do with the path */
 async function assertSettled({ store, instanceId }: EngineContext, path: VirtualPath): Promise<void> {
-  const concerns = (other: VirtualPath): boolean => isWithin(path, other) || isWithin(other, path);
   const rows = await store.listOutbox(instanceId, OUTBOX_LIMIT);
-  if (!rows.some((row) => concerns(row.path) || (row.kind === 'move' && concerns(row.to)))) return;
+  if (!rows.some((row) => concerns(row, path))) return;
   throw backendUnavailable(`The disk of instance ${instanceId} has not followed the last changes of ${path} yet.`);
 }

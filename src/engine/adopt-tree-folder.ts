@@ -21,8 +21,14 @@ export type AdoptedFolder =
   | { readonly kind: 'opened'; readonly id: string; readonly created: number }
   /** Only on a dry run. */
   | { readonly kind: 'missing' }
-  /** A file of the namespace stands in the way. */
-  | { readonly kind: 'blocked'; readonly path: VirtualPath; readonly by: Entry };
+  | BlockedFolder;
+
+/** A file of the namespace stands in the way. */
+export interface BlockedFolder {
+  readonly kind: 'blocked';
+  readonly path: VirtualPath;
+  readonly by: Entry;
+}
 
 export function openFolder(context: EngineContext, request: FolderRequest): Promise<AdoptedFolder> {
   const into = namesOf(request.into);

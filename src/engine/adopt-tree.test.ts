@@ -29,6 +29,8 @@ beforeEach(() => {
     ids: { next: () => `id-${++lastId}`, nextRequest: () => 'request' },
     maxUploadBytes: undefined,
     fetchContent: () => assert.fail('nothing is fetched'),
+    isDraining: () => false,
+    findTaker: async () => undefined,
     onAdopted() {},
   };
 });
@@ -44,7 +46,7 @@ function leave(name: string, body: string): string {
 function open(): Promise<ImportSource> {
   const excluded = [join(root, 'excluded')];
   const options = { instanceId: 'own', folder: undefined, copy: false, durable: false, readOnly: false, excluded };
-  return openLocalImport({ root, ...options });
+  return openLocalImport({ root, holdsFiles: async () => false, ...options });
 }
 
 async function adopt(source?: ImportSource) {
@@ -80,21 +82,71 @@ test('a removal that is pending does not come back, a newer file at its path doe
 
 test('a directory removed after it was opened is made again for its files', async () => {
   leave('folder/file', 'x');
+  const { store } = context;
+  const createEntry = store.createEntry.bind(store);
+  let removals = 0;
+  store.createEntry = async (request) => {
+    if (request.entry.type === 'file' && removals++ === 0) {
+      const folder = await entryAt('/folder');
+      assert(folder);
+      await store.removeEntry({ entryId: folder.id, expectContentId: undefined });
+    }
+    return createEntry(request);
+  };
+  const report = await adopt();
+  assert.deepEqual(report, { ...NOTHING, adopted: 1, directories: 2 });
+  assert.equal((await entryAt('/folder/file'))?.owner, 'alice');
+});
+
+test('what CallFS put there and removed while it was read is not adopted', async () => {
+  const file = leave('brief', 'x');
   const source = await open();
   const removing: ImportSource = {
     walk: (problem) => source.walk(problem),
     check: (names, path) => source.check(names, path),
+    look: (names) => source.look(names),
+    isInPlace: (path, content) => source.isInPlace(path, content),
     isImported: (names, path, entry) => source.isImported(names, path, entry),
     async take(names, path, contentId) {
-      const folder = await entryAt('/folder');
-      assert(folder);
-      await context.store.removeEntry({ entryId: folder.id, expectContentId: undefined });
-      return source.take(names, path, contentId);
+      const taken = await source.take(names, path, contentId);
+      rmSync(file);
+      return taken;
     },
   };
-  const report = await adopt(removing);
-  assert.deepEqual({ ...report, directories: 0 }, { ...NOTHING, adopted: 1 });
-  assert.equal((await entryAt('/folder/file'))?.owner, 'alice');
+  assert.deepEqual(await adopt(removing), NOTHING);
+  assert.equal(await entryAt('/brief'), undefined);
+});
+
+test('folders that a removal or a move is about to take away do not come back', async () => {
+  leave('doomed/below/file', 'x');
+  leave('before/below/file', 'x');
+  await adopt();
+  const doomed = await entryAt('/doomed');
+  assert(doomed);
+  await context.store.removeTree(doomed.id, { ...OWNER, admin: true });
+  const instance = { id: 'own', endpoint: '', publicUrl: '', bootId: '1', version: '', process: '', nowMs: 0 };
+  await context.store.registerInstance({ ...instance, replaces: undefined });
+  const before = await entryAt('/before');
+  assert(before);
+  const to = { parentId: before.parentId, missingParents: [], name: 'after' };
+  const from = { parentId: before.parentId, name: 'before' };
+  const move = {
+    entryId: before.id,
+    from,
+    to,
+    expectContentId: undefined,
+    replacesId: undefined,
+    relocated: undefined,
+  };
+  assert.equal((await context.store.moveEntry(move)).kind, 'moved');
+  const { adopted, directories, refused } = await adopt();
+  assert.deepEqual([adopted, directories], [0, 0]);
+  assert.deepEqual(
+    refused.map(({ path }) => path),
+    ['/before/below/file', '/doomed/below/file'],
+  );
+  assert.equal(await entryAt('/doomed'), undefined);
+  assert.equal(await entryAt('/before'), undefined);
 });
 
 test('who creates a path while its file is read keeps it', async () => {
@@ -103,6 +155,8 @@ test('who creates a path while its file is read keeps it', async () => {
   const racing: ImportSource = {
     walk: (problem) => source.walk(problem),
     check: (names, path) => source.check(names, path),
+    look: (names) => source.look(names),
+    isInPlace: (path, content) => source.isInPlace(path, content),
     isImported: (names, path, entry) => source.isImported(names, path, entry),
     async take(names, path, contentId) {
       const other: EngineContext = { ...context, instanceId: 'other' };
@@ -119,7 +173,7 @@ test('a directory above that the namespace lacks gets the default mode, the top 
   try {
     utimesSync(folder, 86_400, 86_400);
     const options = { instanceId: 'own', folder, copy: false, durable: true, readOnly: false, excluded: [] };
-    const source = await openLocalImport({ root, ...options });
+    const source = await openLocalImport({ root, holdsFiles: async () => false, ...options });
     const into = toVirtualPath(['above', 'top']);
     const report = await adoptTree(context, source, { owner: OWNER, into, dryRun: false, onDone() {} });
     assert.deepEqual(report, { ...NOTHING, directories: 2 });

@@ -194,7 +194,7 @@ function pathBefore(moves: readonly MovedPath[], path: VirtualPath): VirtualPath
 }
 
 /** Where what the disk has at a path belongs once it has followed the moves. */
-function pathAfter(moves: readonly MovedPath[], path: VirtualPath): VirtualPath {
+export function pathAfter(moves: readonly MovedPath[], path: VirtualPath): VirtualPath {
   return moves.reduce((at, move) => (isWithin(at, move.path) ? moveUnder(at, move.path, move.to) : at), path);
 }
 

@@ -5,9 +5,10 @@ import type { User } from '../core/permissions.ts';
 import { evaluatePreconditions, type Preconditions } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { CreateOutcome, NewEntry } from '../metadata/metadata-store.ts';
-import type { EngineContext, Upload } from './engine-context.ts';
+import type { Elsewhere, EngineContext, Upload } from './engine-context.ts';
 import { EntryConflict } from './entry-conflict.ts';
 import { type Creator, newDirectory, newFile } from './new-entry.ts';
+import { placeElsewhere } from './place-new-entry.ts';
 import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
 import { assertFits, stageUpload } from './staged-upload.ts';
@@ -18,6 +19,8 @@ export interface CreateRequest {
   /** Undefined: the default. */
   readonly mode: number | undefined;
   readonly preconditions: Preconditions;
+  /** A peer has sent it on, and what a peer has sent on is not sent on again; or there is nobody to send it to. */
+  readonly forwarded: boolean;
 }
 
 export interface CreateFileRequest extends CreateRequest {
@@ -25,9 +28,19 @@ export interface CreateFileRequest extends CreateRequest {
   readonly upload: Upload;
 }
 
+export interface CreatedFile {
+  readonly kind: 'created';
+  readonly entry: FileEntry;
+}
+
 /** @throws EntryConflict when the path is taken, before the body is read if that is known then */
-export async function createFile(context: EngineContext, request: CreateFileRequest): Promise<FileEntry> {
+export async function createFile(
+  context: EngineContext,
+  request: CreateFileRequest,
+): Promise<CreatedFile | Elsewhere<undefined>> {
   await resolveCreatable(context, request, 'file');
+  const elsewhere = await placeElsewhere(context, request.forwarded);
+  if (elsewhere) return elsewhere;
   await assertFits(context, context.defaultBackend, request.upload);
   await using staged = await stageUpload(context, context.defaultBackend, request.upload);
   const file = staged.asFile(request.contentType);
@@ -37,27 +50,32 @@ export async function createFile(context: EngineContext, request: CreateFileRequ
     const outcome = await staged.commit(commit, ({ kind }) => kind === 'created');
     return createdOf(context, request, outcome, 'file');
   });
-  return entry as FileEntry;
+  return { kind: 'created', entry: entry as FileEntry };
 }
 
 export interface CreatedDirectory {
+  /** `existing`: this instance had made it before. */
+  readonly kind: 'created' | 'existing';
   readonly entry: DirectoryEntry;
-  /** False: this instance had made it before. */
-  readonly created: boolean;
 }
 
 /** @throws EntryConflict when a file, or a directory that another instance made, has the path */
-export async function createDirectory(context: EngineContext, request: CreateRequest): Promise<CreatedDirectory> {
+export async function createDirectory(
+  context: EngineContext,
+  request: CreateRequest,
+): Promise<CreatedDirectory | Elsewhere<undefined>> {
   try {
-    const entry = await retryWhileChanging(async () => {
+    return await retryWhileChanging(async () => {
       const resolved = await resolveCreatable(context, request, 'directory');
+      const elsewhere = await placeElsewhere(context, request.forwarded);
+      if (elsewhere) return elsewhere;
       const outcome = await insertAt(context, resolved, request, (name) => newDirectory(context, name, request));
-      return createdOf(context, request, outcome, 'directory');
+      const entry = createdOf(context, request, outcome, 'directory');
+      return entry && { kind: 'created', entry: entry as DirectoryEntry };
     });
-    return { entry: entry as DirectoryEntry, created: true };
   } catch (error) {
     if (!(error instanceof EntryConflict) || error.elsewhere || error.existing.type === 'file') throw error;
-    return { entry: error.existing, created: false };
+    return { kind: 'existing', entry: error.existing };
   }
 }
 

@@ -1,4 +1,4 @@
-/** What every use case works with; made once by `compose.ts`. */
+/** What every use case works with; made once by `src/compose/`. */
 import type { Backend } from '../backends/backend.ts';
 import type { BackendType, Entry, FileEntry } from '../core/entry.ts';
 import { backendUnavailable } from '../core/errors.ts';
@@ -21,6 +21,10 @@ export interface EngineContext {
    * @throws CallFSError FILE_NOT_FOUND when it does not hold this content any more; PROXY_ERROR, PEER_TIMEOUT
    */
   readonly fetchContent: (entry: FileEntry, path: VirtualPath) => AsyncIterable<Uint8Array>;
+  /** Whether this instance shall hold nothing any more; about a second old. */
+  readonly isDraining: () => boolean;
+  /** Another instance that new files may go to while this one is being drained; undefined: there is none now. */
+  readonly findTaker: () => Promise<string | undefined>;
   /** Told when a file that was changed outside CallFS became a new version. */
   readonly onAdopted: (path: VirtualPath) => void;
 }
@@ -40,8 +44,9 @@ export interface Upload {
 }
 
 /** Another instance has to do it: the one that holds the entry's bytes, or the one that shall hold them. */
-export interface Elsewhere<E extends Entry = Entry> {
+export interface Elsewhere<E extends Entry | undefined = Entry | undefined> {
   readonly kind: 'elsewhere';
+  /** Undefined: it is yet to be created, and that instance was chosen for it. */
   readonly entry: E;
   readonly instanceId: string;
 }

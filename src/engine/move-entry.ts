@@ -1,11 +1,12 @@
 /** PATCH with a destination: gives a file or a directory another path, a file's bytes another instance, or both. */
 import { type BackendType, type Entry, entityTag, type FileEntry, ROOT_ID } from '../core/entry.ts';
 import { CallFSError, invalidPath, notFound, permissionDenied } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import { maySeverChild } from '../core/permissions.ts';
 import { evaluatePreconditions, hasPreconditions, type Preconditions } from '../core/preconditions.ts';
 import { isWithin, type VirtualPath } from '../core/virtual-path.ts';
 import { MAX_MOVED_PATH_BYTES, type MoveEntry, type MoveOutcome } from '../metadata/metadata-store.ts';
-import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
+import { atOwner, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { EntryConflict } from './entry-conflict.ts';
 import { newDirectory } from './new-entry.ts';
 import { openContent } from './open-content.ts';
@@ -43,14 +44,22 @@ export async function moveEntry(context: EngineContext, request: MoveRequest): P
     const { entry } = source;
     const holder = request.instanceId ?? entry.instanceId;
     if (entry.type === 'file' && holder !== context.instanceId) return { ...atOwner(entry), instanceId: holder };
+    if (entry.instanceId !== holder && context.isDraining()) throw takesNoFiles(context);
     const target = await resolveDestination(context, request, source);
     const move = toMoveEntry(context, request, source, target);
     const outcome =
       entry.type === 'file' && isRelocated(context, request, entry)
         ? await moveWithBytes(context, request, entry, move)
-        : await context.store.moveEntry(move);
+        : await movePath(context, move);
     return concludeMove(context, request, outcome);
   });
+}
+
+async function movePath({ store }: EngineContext, move: MoveEntry): Promise<MoveOutcome> {
+  faultPoint('engine:before-commit');
+  const outcome = await store.moveEntry(move);
+  faultPoint('engine:after-commit');
+  return outcome;
 }
 
 function concludeMove(context: EngineContext, request: MoveRequest, outcome: MoveOutcome): Moved | undefined {
@@ -75,6 +84,12 @@ function concludeMove(context: EngineContext, request: MoveRequest, outcome: Mov
 async function assertKnown({ store, instanceId: own }: EngineContext, instanceId: string | undefined): Promise<void> {
   if (instanceId === undefined || instanceId === own || (await store.findInstance(instanceId))) return;
   throw new CallFSError('BAD_REQUEST', `There is no instance ${instanceId} in this cluster.`);
+}
+
+function takesNoFiles({ instanceId }: EngineContext): CallFSError {
+  return new CallFSError('BAD_REQUEST', `Instance ${instanceId} is being drained, so it takes no files.`, {
+    details: { instance_id: instanceId },
+  });
 }
 
 interface Source extends ResolvedPath {
@@ -156,7 +171,9 @@ async function moveWithBytes(
   move: MoveEntry,
 ): Promise<MoveOutcome> {
   const type = request.backendType ?? context.defaultBackend;
-  backendFor(context, type);
+  if (!context.backends.has(type)) {
+    throw new CallFSError('BAD_REQUEST', `Instance ${context.instanceId} has no ${type} backend configured.`);
+  }
   const staged = await copyBytes(context, request, entry, type);
   if (!staged) return { kind: 'changed' };
   await using copy = staged;

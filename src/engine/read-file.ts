@@ -5,8 +5,9 @@ import { backendUnavailable, permissionDenied } from '../core/errors.ts';
 import { permits, READ, type User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { adoptContent } from './adopt-content.ts';
+import { concerns, earlierPaths } from './earlier-paths.ts';
 import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
-import { getEntry, resolvePath } from './resolve-path.ts';
+import { getEntry, pathsVersionOf, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
 
 export interface ReadRequest {
@@ -38,8 +39,8 @@ export async function readFile(
   context: EngineContext,
   request: ReadRequest,
 ): Promise<OpenedFile | FoundDirectory | Elsewhere<FileEntry>> {
-  return lookAt(context, request, async (backend, entry) => {
-    const found = await backend.open(entry, request.path);
+  return lookAt(context, request, async (backend, entry, path) => {
+    const found = await backend.open(entry, path);
     return found.kind === 'intact' ? { kind: 'file', entry, reader: found.reader } : found.kind;
   });
 }
@@ -49,38 +50,59 @@ export async function statEntry(
   context: EngineContext,
   request: ReadRequest,
 ): Promise<FoundFile | FoundDirectory | Elsewhere<FileEntry>> {
-  return lookAt(context, request, async (backend, entry) => {
-    const kind = await backend.probe(entry, request.path);
+  return lookAt(context, request, async (backend, entry, path) => {
+    const kind = await backend.probe(entry, path);
     return kind === 'intact' ? { kind: 'file', entry } : kind;
   });
 }
 
-type Look<F> = (backend: Backend, entry: FileEntry) => Promise<F | Exclude<FoundContent['kind'], 'intact'>>;
+type Look<F> = (
+  backend: Backend,
+  entry: FileEntry,
+  path: VirtualPath,
+) => Promise<F | Exclude<FoundContent['kind'], 'intact'>>;
+
+/** So often a reader waits for a disk that follows moves which go on and on. */
+const MAX_WAITS = 20;
+/** What a reader looks through of what the disk has yet to do. */
+const OUTBOX_LIMIT = 10_000;
 
 async function lookAt<F extends FoundFile>(
   context: EngineContext,
   request: ReadRequest,
   look: Look<F>,
 ): Promise<F | FoundDirectory | Elsewhere<FileEntry>> {
+  const { path } = request;
   let lookedFor: string | undefined;
-  let hasSettled = false;
+  let waits = 0;
+  let quietAt: number | undefined;
   return retryWhileChanging(async () => {
-    const entry = await resolveReadable(context, request);
+    const { entry, pathsVersion } = await resolveReadable(context, request);
     if (entry.type === 'directory') return { kind: 'directory', entry };
     if (entry.instanceId !== context.instanceId) return atOwner(entry);
     const backend = backendFor(context, entry.backendType);
-    const found = await look(backend, entry);
+    const found = await look(backend, entry, path);
     if (typeof found !== 'string') return found;
     // Replaced or removed since it was resolved? Then the next resolution tells; only then is the disk in doubt.
     if (lookedFor !== entry.contentId) {
       lookedFor = entry.contentId;
-    } else if (!hasSettled) {
+      return undefined;
+    }
+    const unsettled = await context.store.listOutbox(context.instanceId, OUTBOX_LIMIT);
+    for (const earlier of earlierPaths(path, unsettled)) {
+      const there = await look(backend, entry, earlier);
+      if (typeof there !== 'string') return there;
+    }
+    waits += 1;
+    if (waits === 1 || (waits < MAX_WAITS && unsettled.some((row) => concerns(row, path)))) {
       await backend.settled();
-      hasSettled = true;
+    } else if (waits < MAX_WAITS && (quietAt !== pathsVersion || (await pathsVersionOf(context)) !== pathsVersion)) {
+      // A move may have been done after the look and before the outbox was read: look once more while nothing moves.
+      quietAt = pathsVersion;
     } else if (found === 'changed') {
-      await adoptContent(context, backend, entry, request.path);
+      await adoptContent(context, backend, entry, path);
     } else {
-      throw backendUnavailable(`The bytes of ${request.path} are missing on instance ${context.instanceId}.`);
+      throw backendUnavailable(`The bytes of ${path} are missing on instance ${context.instanceId}.`);
     }
     return undefined;
   });
@@ -89,8 +111,9 @@ async function lookAt<F extends FoundFile>(
 async function resolveReadable(
   context: EngineContext,
   { user, path, namesDirectory }: ReadRequest,
-): Promise<FileEntry | DirectoryEntry> {
-  const entry = getEntry(await resolvePath(context, user, path), namesDirectory);
+): Promise<{ readonly entry: FileEntry | DirectoryEntry; readonly pathsVersion: number }> {
+  const resolved = await resolvePath(context, user, path);
+  const entry = getEntry(resolved, namesDirectory);
   if (!permits(user, entry, READ)) throw permissionDenied(`You may not read ${path}.`);
-  return entry;
+  return { entry, pathsVersion: resolved.pathsVersion };
 }

@@ -1,6 +1,7 @@
 /** DELETE: removes a file, an empty directory, or a whole tree. */
 import { type Entry, entityTag, type FileEntry, ROOT_ID } from '../core/entry.ts';
 import { CallFSError, permissionDenied } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import { maySeverChild } from '../core/permissions.ts';
 import { evaluatePreconditions, hasPreconditions, type Preconditions } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
@@ -24,7 +25,9 @@ export async function removeEntry(
   return retryWhileChanging(async () => {
     const entry = await resolveRemovable(context, request);
     if (entry.type === 'file' && entry.instanceId !== context.instanceId) return atOwner(entry);
+    faultPoint('engine:before-commit');
     const outcome = await remove(context, request, entry);
+    faultPoint('engine:after-commit');
     switch (outcome.kind) {
       case 'removed':
         for (const backend of context.backends.values()) backend.outboxPending();

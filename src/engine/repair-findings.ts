@@ -5,7 +5,7 @@ import type { VirtualPath } from '../core/virtual-path.ts';
 import type { Finding } from './check-finding.ts';
 import { forEachParallel, stillWrong } from './check-instance.ts';
 import type { CheckContext } from './check-subject.ts';
-import { contentLedger } from './content-ledger.ts';
+import { catalogLedger, contentLedger } from './content-ledger.ts';
 
 export interface RepairRequest {
   /** Also remove entries whose bytes are gone. */
@@ -126,7 +126,7 @@ async function settle(
   }
   const hasForgotten = findings.some((finding) => finding.kind === 'missing-bytes' && deeds.has(finding));
   if (wanting.length === 0 && !hasForgotten) return;
-  const settled = holdings.settle(contentLedger(instanceId, store));
+  const settled = holdings.settle(contentLedger(instanceId, store), catalogLedger(instanceId, store));
   for (const finding of wanting) await attempt(finding, () => settled.then(() => SETTLED[finding.kind]));
   // Failed with findings that wanted it: told there.
   if (wanting.length === 0) await settled;

@@ -1,11 +1,14 @@
 /** From a path to what is there now, with every permission on the way checked. */
 import type { DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
 import { notADirectory, notFound, permissionDenied } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import { EXECUTE, permits, type User, WRITE } from '../core/permissions.ts';
 import { namesOf, pathOfNames, ROOT_PATH, type VirtualPath } from '../core/virtual-path.ts';
 import type { EngineContext } from './engine-context.ts';
 
 export interface ResolvedPath {
+  /** Grows whenever any entry of the namespace gets another path. */
+  readonly pathsVersion: number;
   readonly path: VirtualPath;
   /** What the path names; undefined when nothing is there. */
   readonly entry: Entry | undefined;
@@ -21,15 +24,24 @@ export interface ResolvedPath {
 export async function resolvePath(context: EngineContext, user: User, path: VirtualPath): Promise<ResolvedPath> {
   const names = namesOf(path);
   const chain = await context.store.resolve(names);
+  faultPoint('engine:resolved');
+  const pathsVersion = chain[0]?.version ?? 0;
   const directories: DirectoryEntry[] = [];
   for (const [depth, entry] of chain.entries()) {
     if (depth === names.length) {
       const parent = directories.at(-1) ?? asDirectory(entry);
-      return { path, entry, parent, missing: [], blockedBy: undefined };
+      return { pathsVersion, path, entry, parent, missing: [], blockedBy: undefined };
     }
     if (entry.type === 'file') {
       const blockedBy = { entry, path: pathOfNames(names, depth) };
-      return { path, entry: undefined, parent: lastOf(directories), missing: names.slice(depth), blockedBy };
+      return {
+        pathsVersion,
+        path,
+        entry: undefined,
+        parent: lastOf(directories),
+        missing: names.slice(depth),
+        blockedBy,
+      };
     }
     if (!permits(user, entry, EXECUTE)) {
       throw permissionDenied(`You may not search the directory ${pathOfNames(names, depth) || ROOT_PATH}.`);
@@ -37,7 +49,12 @@ export async function resolvePath(context: EngineContext, user: User, path: Virt
     directories.push(entry);
   }
   const missing = names.slice(directories.length - 1);
-  return { path, entry: undefined, parent: lastOf(directories), missing, blockedBy: undefined };
+  return { pathsVersion, path, entry: undefined, parent: lastOf(directories), missing, blockedBy: undefined };
+}
+
+/** @see ResolvedPath.pathsVersion */
+export async function pathsVersionOf({ store }: Pick<EngineContext, 'store'>): Promise<number> {
+  return (await store.resolve([]))[0]?.version ?? 0;
 }
 
 /** What the path names; below a file there is nothing. @throws CallFSError FILE_NOT_FOUND */

@@ -2,6 +2,7 @@
 import type { Backend, StagedContent } from '../backends/backend.ts';
 import type { BackendType, FileEntry } from '../core/entry.ts';
 import { backendUnavailable, CallFSError } from '../core/errors.ts';
+import { faultPoint } from '../core/fault-point.ts';
 import { backendFor, type EngineContext, type Upload } from './engine-context.ts';
 import type { FileContent } from './new-entry.ts';
 import { bytesOf } from './open-content.ts';
@@ -33,7 +34,9 @@ export class StagedUpload implements AsyncDisposable {
   /** Runs the transaction that may commit this content; when its outcome stays unknown the bytes are kept until it is known. */
   async commit<T>(transaction: () => Promise<T>, hasCommitted: (outcome: T) => boolean): Promise<T> {
     try {
+      faultPoint('engine:before-commit');
       const outcome = await transaction();
+      faultPoint('engine:after-commit');
       if (hasCommitted(outcome)) this.#conclude(() => this.#backend.committed(this.#staged));
       return outcome;
     } catch (error) {

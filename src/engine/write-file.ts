@@ -7,14 +7,13 @@ import { evaluatePreconditions, hasPreconditions } from '../core/preconditions.t
 import { type CreateFileRequest, insertAt } from './create-entry.ts';
 import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { newFile } from './new-entry.ts';
+import { placeElsewhere } from './place-new-entry.ts';
 import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
 import { assertFits, type StagedUpload, stageUpload } from './staged-upload.ts';
 
-export interface WriteFileRequest extends CreateFileRequest {
-  /** The body cannot be handed on: when the file went to another instance while it arrived, the new content stays here. */
-  readonly mayTakeOver: boolean;
-}
+/** When `forwarded` and the file went to another instance while the body arrived, the new content stays here. */
+export type WriteFileRequest = CreateFileRequest;
 
 export interface WrittenFile {
   readonly kind: 'written';
@@ -23,7 +22,7 @@ export interface WrittenFile {
 }
 
 /** Another instance created the file while this one received the bytes: hand them over, then dispose them. */
-export interface WrittenElsewhere extends Elsewhere<FileEntry> {
+export interface WrittenElsewhere extends Elsewhere<FileEntry | undefined> {
   /** Undefined: the body has not been asked for. */
   readonly staged: StagedUpload | undefined;
 }
@@ -38,9 +37,19 @@ export async function writeFile(
 ): Promise<WrittenFile | WrittenElsewhere> {
   const { entry } = await resolveWritable(context, request);
   if (entry && entry.instanceId !== context.instanceId) return { ...atOwner(entry), staged: undefined };
+  const elsewhere = entry ? undefined : await placeElsewhere(context, request.forwarded);
+  if (elsewhere) return { ...elsewhere, staged: undefined };
   const backendType = entry?.backendType ?? context.defaultBackend;
   await assertFits(context, backendType, request.upload);
-  const staged = await stageUpload(context, backendType, request.upload);
+  return writeStaged(context, request, await stageUpload(context, backendType, request.upload));
+}
+
+/** The same once the bytes have arrived: also again, when the one they were handed over to is not the owner any more. */
+export async function writeStaged(
+  context: EngineContext,
+  request: WriteFileRequest,
+  staged: StagedUpload,
+): Promise<WrittenFile | WrittenElsewhere> {
   let handedOver = false;
   try {
     const outcome = await retryWhileChanging(() => commitWrite(context, request, staged));
@@ -60,7 +69,7 @@ async function commitWrite(
   const { entry } = target;
   if (!entry) return commitCreation(context, request, staged, target);
   const isElsewhere = entry.instanceId !== context.instanceId;
-  if (isElsewhere && !request.mayTakeOver) return { ...atOwner(entry), staged };
+  if (isElsewhere && !request.forwarded) return { ...atOwner(entry), staged };
   return commitReplacement(context, request, staged, entry, isElsewhere);
 }
 

@@ -1,6 +1,7 @@
 /** What happens to every request and answer, whatever the route. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PEER_HEADER } from '../cluster/peer-signature.ts';
+import { type FaultPoint, faultPoint } from '../core/fault-point.ts';
 import { hasUnreadBody } from './client-upload.ts';
 import type { HttpServices } from './http-services.ts';
 import { endWithoutReset, lingerForBody } from './linger.ts';
@@ -12,6 +13,7 @@ export function addHooks(app: FastifyInstance, services: HttpServices): void {
   const headers = securityHeaders(services.secure);
   app.addHook('onRequest', (request, reply, done) => {
     request.state = newRequestState(request.id);
+    changeFault('http:request', request);
     if (!reply.raw.shouldKeepAlive) endWithoutReset(request.raw);
     reply.headers(headers).header('x-request-id', request.id);
     // A peer must know that it reached an instance, and not whatever else answers at this address.
@@ -21,6 +23,7 @@ export function addHooks(app: FastifyInstance, services: HttpServices): void {
   app.addHook('onSend', (request, reply, payload, done) => {
     // A forwarded request keeps the id that the client's instance gave it.
     reply.header('x-request-id', request.state.requestId);
+    changeFault('http:before-answer', request);
     done(null, payload);
   });
   let stopping = false;
@@ -33,8 +36,14 @@ export function addHooks(app: FastifyInstance, services: HttpServices): void {
     // Its client was told that the connection stays open; the instance would wait for it.
     else if (stopping) request.raw.socket.destroySoon();
     observe(services, request, reply);
+    changeFault('http:answered', request);
     done();
   });
+}
+
+/** Peers and operators look all the time. */
+function changeFault(point: FaultPoint, { method }: FastifyRequest): void {
+  if (method !== 'GET' && method !== 'HEAD') faultPoint(point);
 }
 
 function observe({ metrics, log }: HttpServices, request: FastifyRequest, reply: FastifyReply): void {

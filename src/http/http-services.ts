@@ -1,4 +1,4 @@
-/** What the HTTP layer works with; made once by `compose.ts`. */
+/** What the HTTP layer works with; made once by `src/compose/`. */
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { ClusterStatus } from '../cluster/cluster-status.ts';
 import type { Forwarder } from '../cluster/forward.ts';

@@ -3,7 +3,7 @@
  * another instance's goes there. The one place that decides between answering, forwarding and 421.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ExchangeBody } from '../cluster/exchange.ts';
+import { ClientGone, type ExchangeBody } from '../cluster/exchange.ts';
 import type { Forwarder } from '../cluster/forward.ts';
 import { CallFSError } from '../core/errors.ts';
 import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
@@ -13,15 +13,15 @@ import { targetOf } from './request-state.ts';
 import { FILES, originForm } from './request-target.ts';
 import { ForwardedAnswer } from './response-sink.ts';
 
-/** The first try, and one after each fresh look-up. Owners change only by removal and re-creation. */
-const MAX_TRIES = 4;
+/** The first try, and one after each fresh look-up. Owners do not change often enough to be missed every time. */
+const MAX_TRIES = 10;
 
 type ElsewhereOf<O> = Extract<O, Elsewhere>;
 
 export interface OwnerRoute<O> {
   readonly path: VirtualPath;
-  /** The use case, here. */
-  readonly run: () => Promise<O>;
+  /** The use case, here. @param staysHere an instance that was chosen to do it instead cannot be reached */
+  readonly run: (staysHere: boolean) => Promise<O>;
   /** The body for the owner; asked for again after each `run`. */
   readonly bodyFor: (elsewhere: ElsewhereOf<O>) => ForwardBody | undefined;
 }
@@ -39,8 +39,9 @@ export async function routeToOwner<O extends { readonly kind: string }>(
   { path, run, bodyFor }: OwnerRoute<O>,
 ): Promise<Exclude<O, Elsewhere> | undefined> {
   const { state } = request;
+  let staysHere = false;
   for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const outcome = await run();
+    const outcome = await run(staysHere);
     if (!isElsewhere(outcome)) {
       state.route = 'local';
       return outcome as Exclude<O, Elsewhere>;
@@ -50,8 +51,14 @@ export async function routeToOwner<O extends { readonly kind: string }>(
     const forwarder = await assertMayForward(services, request, instanceId, path);
     state.route = 'peer';
     const body = bodyFor(outcome);
-    const forwarded = await forward(forwarder, request, reply, instanceId, body);
-    if (forwarded.kind === 'answered') return undefined;
+    try {
+      const forwarded = await forward(forwarder, request, reply, instanceId, body);
+      if (forwarded.kind === 'answered') return undefined;
+    } catch (error) {
+      // An instance that was only chosen, and has not got the body, is not needed.
+      if (outcome.entry !== undefined || !isUnreachable(error) || !body?.canRepeat()) throw error;
+      staysHere = true;
+    }
     if (body && !body.canRepeat()) break;
   }
   throw new CallFSError('METADATA_UNAVAILABLE', 'The file changed its owner while it was being written; try again.', {
@@ -63,6 +70,10 @@ function isElsewhere<O extends { readonly kind: string }>(outcome: O): outcome i
   return outcome.kind === 'elsewhere';
 }
 
+function isUnreachable(error: unknown): boolean {
+  return error instanceof CallFSError && error.code === 'PROXY_ERROR';
+}
+
 async function forward(
   forwarder: Forwarder,
   request: FastifyRequest,
@@ -70,6 +81,8 @@ async function forward(
   instanceId: string,
   body: ForwardBody | undefined,
 ) {
+  // It may have left while the use case asked the store; nothing would tell that again.
+  if (reply.raw.destroyed) throw new ClientGone('the client is gone');
   const client = new AbortController();
   const onClose = (): void => client.abort();
   reply.raw.once('close', onClose);

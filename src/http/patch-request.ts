@@ -25,11 +25,19 @@ export interface AttributesPatch {
   readonly group: string | undefined;
 }
 
+/** What a store, a log line and a terminal show as it was given. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
+const WORD = z
+  .string()
+  .min(1)
+  .max(255)
+  .refine((word) => !UNPRINTABLE.test(word), 'has a character that cannot be shown');
+
 const NAME = z.strictObject({ name: z.string().min(1), overwrite: z.boolean().default(false) });
 
 const DESTINATION = z.strictObject({
   destination: z.string().startsWith('/', 'must be an absolute path'),
-  instance: z.string().min(1).optional(),
+  instance: WORD.optional(),
   backend: z.enum(['localfs', 's3']).optional(),
   overwrite: z.boolean().default(false),
   create_parents: z.boolean().default(false),
@@ -38,8 +46,8 @@ const DESTINATION = z.strictObject({
 const ATTRIBUTES = z
   .strictObject({
     mode: z.string().optional(),
-    owner: z.string().min(1).optional(),
-    group: z.string().min(1).max(255).optional(),
+    owner: WORD.optional(),
+    group: WORD.optional(),
   })
   .refine((attributes) => Object.keys(attributes).length > 0, 'has nothing to change');
 

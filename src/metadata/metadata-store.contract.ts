@@ -1129,6 +1129,7 @@ function instances(open: Open, openShared: OpenShared): void {
       stopped: false,
       version: '1.0.0',
       process: 'process-1',
+      draining: false,
     });
     assert.deepEqual(await store.listInstances(), [record]);
   });
@@ -1156,7 +1157,7 @@ function instances(open: Open, openShared: OpenShared): void {
     await store.registerInstance(registration());
     const seen = await store.findInstance('instance-1');
     assert.ok(seen);
-    assert.equal(await store.heartbeat({ ...BEAT, nowMs: seen.lastSeenMs + 10 }), true);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: seen.lastSeenMs + 10 }), 'alive');
     const takeover = registration({
       bootId: 'boot-2',
       endpoint: 'https://two',
@@ -1182,6 +1183,7 @@ function instances(open: Open, openShared: OpenShared): void {
       stopped: false,
       version: '2.0.0',
       process: 'process-1',
+      draining: false,
     });
     assert.equal(await store.registerInstance({ ...takeover, bootId: 'boot-3', replaces: alive }), false);
   });
@@ -1214,7 +1216,7 @@ function instances(open: Open, openShared: OpenShared): void {
     const before = await store.findInstance('instance-1');
     const other = await store.findInstance('instance-2');
     assert.ok(before);
-    assert.equal(await store.heartbeat({ ...BEAT, nowMs: before.lastSeenMs + 1000 }), true);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: before.lastSeenMs + 1000 }), 'alive');
     const after = await store.findInstance('instance-1');
     assert.deepEqual(after, { ...before, beat: before.beat + 1, lastSeenMs: before.lastSeenMs + 1000 });
     assert.deepEqual(await store.findInstance('instance-2'), other);
@@ -1223,7 +1225,7 @@ function instances(open: Open, openShared: OpenShared): void {
   it('learns a new address with a heartbeat', async () => {
     await using store = await open();
     await store.registerInstance(registration({ endpoint: '' }));
-    assert.equal(await store.heartbeat({ ...BEAT, endpoint: 'https://two.example', nowMs: 1 }), true);
+    assert.equal(await store.heartbeat({ ...BEAT, endpoint: 'https://two.example', nowMs: 1 }), 'alive');
     assert.equal((await store.findInstance('instance-1'))?.endpoint, 'https://two.example');
   });
 
@@ -1239,12 +1241,12 @@ function instances(open: Open, openShared: OpenShared): void {
 
   it('tells an instance that was replaced or never registered to stop', async () => {
     await using store = await open();
-    assert.equal(await store.heartbeat({ ...BEAT, nowMs: 1 }), false);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: 1 }), 'replaced');
     await store.registerInstance(registration());
     const replaces = await store.findInstance('instance-1');
     assert.equal(await store.registerInstance(registration({ bootId: 'boot-2', replaces })), true);
     const taken = await store.findInstance('instance-1');
-    assert.equal(await store.heartbeat({ ...BEAT, nowMs: 99 }), false);
+    assert.equal(await store.heartbeat({ ...BEAT, nowMs: 99 }), 'replaced');
     assert.deepEqual(await store.findInstance('instance-1'), taken);
   });
 

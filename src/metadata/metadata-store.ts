@@ -9,6 +9,8 @@
 import type { BackendType, Content, DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
 import type { User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
+import type { CatalogStore } from './catalog-store.ts';
+import type { RebuildStore } from './rebuild-store.ts';
 
 /** A new entry as the caller decides it; the store adds the parent and `version` 1. */
 export type NewEntry = NewFile | NewDirectory;
@@ -21,6 +23,8 @@ export interface CreateEntry {
   /** Directories that are missing between it and the entry, outermost first. */
   readonly missingParents: readonly NewDirectory[];
   readonly entry: NewEntry;
+  /** The file's bytes lie in their natural place already: nothing but a note tells its instance about it. */
+  readonly isInPlace?: boolean;
 }
 
 export type CreateOutcome =
@@ -184,6 +188,8 @@ export interface InstanceRecord {
   readonly version: string;
   /** Names the operating system's process, for others on its host: see `cluster/process-identity.ts`. */
   readonly process: string;
+  /** It shall hold nothing any more: its files go to others, and it takes no new ones. */
+  readonly draining: boolean;
 }
 
 export interface RegisterInstance {
@@ -206,13 +212,45 @@ export interface Heartbeat {
   readonly nowMs: number;
 }
 
+/** `draining`: alive, and it shall hold nothing any more. `replaced`: the id has another boot now. */
+export type HeartbeatOutcome = 'alive' | 'draining' | 'replaced';
+
+export interface SetDraining {
+  readonly instanceId: string;
+  readonly draining: boolean;
+}
+
+export interface HandOverDirectories {
+  readonly from: string;
+  readonly to: string;
+  /** Directories that go over at once. */
+  readonly limit: number;
+}
+
+export interface RemoveInstance {
+  readonly instanceId: string;
+  /** The record the caller saw and judged to be dead; undefined: there was none. */
+  readonly expect: Pick<InstanceRecord, 'bootId' | 'beat'> | undefined;
+  /** How many files the instance holds, as the operator knows it: they are lost, and their entries go. */
+  readonly lostFiles: number;
+  /** The registered instance that its directories go over to. */
+  readonly heir: string;
+}
+
+export type RemoveInstanceOutcome =
+  | { readonly kind: 'removed'; readonly files: number; readonly directories: number }
+  /** It holds another number of files than expected: nothing was removed. */
+  | { readonly kind: 'holds-files'; readonly files: number }
+  /** It shows a sign of life, or it or its heir is gone: nothing was removed. */
+  | { readonly kind: 'changed' };
+
 export interface InstanceFiles {
   readonly instanceId: string;
   readonly files: number;
   readonly sizeBytes: number;
 }
 
-export interface MetadataStore {
+export interface MetadataStore extends CatalogStore, RebuildStore {
   /**
    * The entries on the way to a path, from the root to the deepest that exists (at least the root),
    * all of one moment and in one round trip. The path exists when the last one is its own.
@@ -265,6 +303,12 @@ export interface MetadataStore {
   /** What all instances still have to do, whether the instance is known or not, one page behind `after`. */
   listWholeOutbox(after: number | undefined, limit: number): Promise<readonly OutboxItem[]>;
 
+  /**
+   * Calls `wake` soon after somebody left work for an instance, until what it resolves to is disposed. Only a hint:
+   * a store may wake late, in vain or never.
+   */
+  watchOutbox(wake: () => void): Promise<AsyncDisposable>;
+
   /** Forgets what has durably been done. Unknown numbers are not an error. */
   forgetOutbox(seqs: readonly number[]): Promise<void>;
 
@@ -277,14 +321,26 @@ export interface MetadataStore {
    */
   registerInstance(request: RegisterInstance): Promise<boolean>;
 
-  /** False when the id has another boot now: the caller has been replaced and must stop. */
-  heartbeat(beat: Heartbeat): Promise<boolean>;
+  /** `replaced`: the caller must stop. */
+  heartbeat(beat: Heartbeat): Promise<HeartbeatOutcome>;
 
   /** Marks a clean stop; ignored when the id has another boot. */
   markStopped(id: string, bootId: string): Promise<void>;
 
+  /** Marks an instance that shall hold nothing any more, or takes that back; it outlives restarts. False: there is none. */
+  setDraining(request: SetDraining): Promise<boolean>;
+
+  /** Gives some of the directories that one instance made to another one; resolves to how many. */
+  handOverDirectories(request: HandOverDirectories): Promise<number>;
+
+  /** Forgets an instance with all it had to do, and the files that are lost with it, as one. */
+  removeInstance(request: RemoveInstance): Promise<RemoveInstanceOutcome>;
+
   /** Files and bytes per instance. May take long on a large namespace, but holds nothing else up. */
   countFiles(): Promise<readonly InstanceFiles[]>;
+
+  /** How many directories, the root among them, an instance made. */
+  countDirectories(instanceId: string): Promise<number>;
 
   /** Finishes what was asked for, then closes. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * Real instances for tests: processes of `bin/callfs` on one SQLite file, each with its own data folder, on
- * loopback ports that the system chooses. Disposing stops them and removes every file.
+ * Real instances for tests: processes of `bin/callfs` on one metadata store (test-store.ts), each with its own data
+ * folder, on loopback ports that the system chooses. Disposing stops them and removes every file.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { prepareStore, storeConfig } from './test-store.ts';
 import { waitFor } from './wait-for.ts';
 
 const CALLFS = fileURLToPath(new URL('../../bin/callfs', import.meta.url));
@@ -17,6 +18,8 @@ const CALLFS = fileURLToPath(new URL('../../bin/callfs', import.meta.url));
 export const ALICE_KEY = 'alice-0f8b6d1c2e3a49587766';
 export const BOB_KEY = 'bob-9c1d2e3f4a5b60718293aa';
 export const ADMIN_KEY = 'admin-77665544332211ffeedd';
+/** Long, because a whole suite may share few processors; an instance that ends is noticed at once. */
+const START_TIMEOUT_MS = 60_000;
 const INTERNAL_SECRET = 'internal-5a4b3c2d1e0f9988';
 
 export interface LogLine {
@@ -32,6 +35,8 @@ export class TestInstance implements AsyncDisposable {
   /** Every line logged since the instance was first started. */
   readonly log: LogLine[] = [];
   stderr = '';
+  /** Whether its processes take commands of a crash test, see fault-injection.ts. */
+  commanded = false;
   /** False: lines after the start are thrown away unread. */
   keepLog = true;
   #process: ChildProcess | undefined;
@@ -55,9 +60,10 @@ export class TestInstance implements AsyncDisposable {
   /** Resolves when the instance answers; rejects with its complaint when it ends instead. */
   async start(env: NodeJS.ProcessEnv = {}): Promise<void> {
     const child = spawn(CALLFS, ['server', '--config', this.configFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
+      stdio: this.commanded ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...(this.commanded ? { CALLFS_FAULT_POINT: 'commanded' } : {}), ...env },
     });
+    assert(child.stdout && child.stderr);
     this.#process = child;
     this.url = '';
     this.stderr = '';
@@ -65,10 +71,14 @@ export class TestInstance implements AsyncDisposable {
       this.stderr += text;
     });
     const lines = createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));
-    await waitFor(`${this.id} to answer`, () => {
-      if (!this.isRunning) throw new Error(this.stderr.trim() || `${this.id} ended without a word`);
-      return this.url !== '';
-    });
+    await waitFor(
+      `${this.id} to answer`,
+      () => {
+        if (!this.isRunning) throw new Error(this.stderr.trim() || `${this.id} ended without a word`);
+        return this.url !== '';
+      },
+      START_TIMEOUT_MS,
+    );
     if (this.keepLog) return;
     lines.close();
     child.stdout.resume();
@@ -78,6 +88,23 @@ export class TestInstance implements AsyncDisposable {
     const entry = JSON.parse(line) as LogLine;
     this.log.push(entry);
     if (entry.msg === 'instance is running') this.url = String(entry.url);
+  }
+
+  /** Tells the process what it shall do for a crash test; resolves to its answer, rejects when it ends instead. */
+  command(message: object): Promise<unknown> {
+    const child = this.#process;
+    assert(child);
+    return new Promise((resolve, reject) => {
+      const onEnd = (): void => reject(new Error(`${this.id} ended`));
+      if (!this.isRunning) onEnd();
+      child.once('exit', onEnd).once('message', (answer) => {
+        child.off('exit', onEnd);
+        resolve(answer);
+      });
+      child.send(message, (error) => {
+        if (error) reject(error);
+      });
+    });
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -146,6 +173,7 @@ export async function startCluster({
   keepLog = true,
 }: ClusterOptions = {}): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'callfs-test-'));
+  await prepareStore(folder);
   const instances = Array.from({ length: count }, (_, index) => {
     const id = `callfs-${index + 1}`;
     const instance = new TestInstance(id, folder, mergeSections(defaultConfig(id, folder), config));
@@ -172,7 +200,7 @@ export function defaultConfig(id: string, folder: string): Record<string, object
     },
     instance_discovery: { instance_id: id },
     backend: { localfs_root_path: join(folder, `data-${id}`) },
-    metadata_store: { sqlite_path: join(folder, 'callfs.sqlite3') },
+    metadata_store: storeConfig(folder),
   };
 }
 

@@ -17,12 +17,17 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Added to an environment without any `CALLFS_…` variable. */
   readonly env?: NodeJS.ProcessEnv;
+  /** How long it may take before it is killed. */
+  readonly patienceMs?: number;
 }
 
 const PATIENCE_MS = 20_000;
 
 /** Runs it to its end; one that does not end by itself is killed after a while, so that its exit code is null. */
-export async function run(args: readonly string[], { cwd, env = {} }: RunOptions = {}): Promise<Ended> {
+export async function run(
+  args: readonly string[],
+  { cwd, env = {}, patienceMs = PATIENCE_MS }: RunOptions = {},
+): Promise<Ended> {
   const startedAt = performance.now();
   const child = spawn(CALLFS, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -37,7 +42,7 @@ export async function run(args: readonly string[], { cwd, env = {} }: RunOptions
   child.stderr.on('data', (text) => {
     stderr += text;
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
   await once(child, 'close');
   clearTimeout(timer);
   return { exitCode: child.exitCode, stdout, stderr, ms: performance.now() - startedAt };

@@ -4,6 +4,7 @@ import * as net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defaultConfig, mergeSections, TestCluster, TestInstance } from './cluster.ts';
+import { prepareStore } from './test-store.ts';
 
 /** One more instance on the cluster's store; not started, stopped by whoever makes it. */
 export function newMember(
@@ -18,8 +19,10 @@ export function newMember(
 export async function startStaticCluster(
   count: number,
   config: Readonly<Record<string, object>> = {},
+  { commanded = false }: { readonly commanded?: boolean } = {},
 ): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'callfs-test-'));
+  await prepareStore(folder);
   const ports = await freePorts(count);
   const ids = ports.map((_, index) => `callfs-${index + 1}`);
   const peer_endpoints = Object.fromEntries(ids.map((id, index) => [id, `http://127.0.0.1:${ports[index]}`]));
@@ -28,7 +31,8 @@ export async function startStaticCluster(
       server: { listen_addr: `127.0.0.1:${ports[index]}` },
       instance_discovery: { peer_endpoints },
     };
-    return new TestInstance(id, folder, mergeSections(mergeSections(defaultConfig(id, folder), own), config));
+    const sections = mergeSections(mergeSections(defaultConfig(id, folder), own), config);
+    return Object.assign(new TestInstance(id, folder, sections), { commanded });
   });
   const cluster = new TestCluster(folder, instances);
   try {

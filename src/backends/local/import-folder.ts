@@ -2,13 +2,14 @@
 import { constants, type Stats } from 'node:fs';
 import { copyFile, link, lstat, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { FileEntry } from '../../core/entry.ts';
+import type { Content, FileEntry } from '../../core/entry.ts';
 import { insufficientStorage, systemErrorCode } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
-import type { ImportBatch, ImportOutcome, ImportSource, PathProblem } from '../import-source.ts';
+import type { ImportBatch, ImportLook, ImportOutcome, ImportSource, PathProblem } from '../import-source.ts';
 import { isAbsent, unlessAbsent } from './descriptor.ts';
 import type { DirectorySync } from './directory-sync.ts';
-import { checkReadable } from './import-in-place.ts';
+import { checkReadable, isContentAt } from './import-in-place.ts';
+import { lookAt } from './import-look.ts';
 import { readImport } from './import-read.ts';
 import { unreadable, walkImport } from './import-walk.ts';
 import type { Layout } from './layout.ts';
@@ -72,6 +73,14 @@ export class ImportFolderFiles implements ImportSource {
       if (NO_ROOM.has(systemErrorCode(error) ?? '')) throw insufficientStorage(error);
       return { kind: 'refused', reason: unreadable(error) };
     }
+  }
+
+  look(names: readonly string[]): Promise<ImportLook> {
+    return lookAt(this.#source(names));
+  }
+
+  isInPlace(path: VirtualPath, content: Content): Promise<boolean> {
+    return isContentAt(this.#options.layout.naturalFile(path, content.contentId), content);
   }
 
   async isImported(names: readonly string[], path: VirtualPath, entry: FileEntry): Promise<boolean> {

@@ -1,11 +1,14 @@
 /** Files that lie in the data root already, in their natural places. */
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, lstat } from 'node:fs/promises';
+import type { Content } from '../../core/entry.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
-import type { ImportBatch, ImportOutcome, ImportSource, PathProblem } from '../import-source.ts';
-import { isAbsent } from './descriptor.ts';
+import type { ImportBatch, ImportLook, ImportOutcome, ImportSource, PathProblem } from '../import-source.ts';
+import { isAbsent, unlessAbsent } from './descriptor.ts';
+import { lookAt } from './import-look.ts';
 import { readImport } from './import-read.ts';
 import { unreadable, walkImport } from './import-walk.ts';
+import { isContent } from './stamp.ts';
 
 export interface ImportInPlaceOptions {
   /** Absolute: the data root. */
@@ -34,6 +37,14 @@ export class ImportInPlace implements ImportSource {
     return readImport(this.#options.root + path, contentId);
   }
 
+  look(names: readonly string[]): Promise<ImportLook> {
+    return lookAt([this.#options.root, ...names].join('/'));
+  }
+
+  isInPlace(path: VirtualPath, content: Content): Promise<boolean> {
+    return isContentAt(this.#options.root + path, content);
+  }
+
   async isImported(): Promise<boolean> {
     return true;
   }
@@ -46,4 +57,9 @@ export async function checkReadable(file: string): Promise<string | undefined> {
   } catch (error) {
     return isAbsent(error) ? undefined : unreadable(error);
   }
+}
+
+export async function isContentAt(file: string, content: Content): Promise<boolean> {
+  const stats = await unlessAbsent(lstat(file));
+  return stats !== undefined && isContent(stats, content);
 }

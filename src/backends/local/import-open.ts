@@ -1,13 +1,14 @@
 /** Opens the files that an instance's data root can take up, from inside it or from another folder. */
 import { realpath, stat } from 'node:fs/promises';
 import { systemErrorCode } from '../../core/errors.ts';
-import type { ImportSource } from '../import-source.ts';
-import { assertOwnRoot, claimDataRoot } from './data-root.ts';
+import type { WatchableSource } from '../watchable-source.ts';
+import { assertExpected, assertOwnRoot, claimDataRoot } from './data-root.ts';
 import { unlessAbsent } from './descriptor.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { ImportFolderFiles } from './import-folder.ts';
 import { ImportInPlace } from './import-in-place.ts';
 import { Layout } from './layout.ts';
+import { WatchableImport } from './watchable-import.ts';
 
 export interface LocalImportOptions {
   /** Absolute. */
@@ -16,6 +17,8 @@ export interface LocalImportOptions {
   /** Absolute; undefined: what lies in the root itself. */
   readonly folder: string | undefined;
   readonly copy: boolean;
+  /** Whether the namespace has files that must lie in this root. */
+  readonly holdsFiles: () => Promise<boolean>;
   readonly durable: boolean;
   /** Absolute files that are the operator's own, such as the metadata store's. */
   readonly excluded: readonly string[];
@@ -24,12 +27,15 @@ export interface LocalImportOptions {
 }
 
 /** @throws Error with one line for the operator when a folder is missing or not the instance's */
-export async function openLocalImport(options: LocalImportOptions): Promise<ImportSource> {
+export async function openLocalImport(options: LocalImportOptions): Promise<WatchableSource> {
   const layout = new Layout(options.root);
   const root = await realFolder(layout.root);
   await assertRoot(layout, options);
   const excluded = new Set(options.excluded);
-  if (options.folder === undefined) return new ImportInPlace({ root: layout.root, excluded });
+  if (options.folder === undefined) {
+    const source = new ImportInPlace({ root: layout.root, excluded });
+    return new WatchableImport({ ...options, source, top: layout.root, realTop: root, inPlace: true, excluded });
+  }
   const folder = await realFolder(options.folder);
   if (isWithin(folder, root) || isWithin(root, folder)) {
     throw new Error(
@@ -37,18 +43,15 @@ export async function openLocalImport(options: LocalImportOptions): Promise<Impo
         'without a folder "callfs adopt" takes what lies in the data root.',
     );
   }
-  return new ImportFolderFiles({
-    ...options,
-    layout,
-    directories: new DirectorySync(options.durable),
-    folder,
-    excluded,
-  });
+  const directories = new DirectorySync(options.durable);
+  const source = new ImportFolderFiles({ ...options, layout, directories, folder, excluded });
+  return new WatchableImport({ ...options, source, top: folder, realTop: folder, inPlace: false, excluded });
 }
 
 /** A root that no instance has used yet becomes this instance's. */
-async function assertRoot(layout: Layout, { instanceId, readOnly }: LocalImportOptions): Promise<void> {
+async function assertRoot(layout: Layout, { instanceId, readOnly, holdsFiles }: LocalImportOptions): Promise<void> {
   if (await unlessAbsent(stat(layout.identity))) return assertOwnRoot(layout, instanceId);
+  await assertExpected(layout, instanceId, holdsFiles);
   if (!readOnly) (await claimDataRoot(layout, instanceId))[Symbol.dispose]();
 }
 

@@ -19,7 +19,7 @@ const MAX_BATCH = 256;
 /** Names that one look at the disk fetches. */
 const NAMES_AT_ONCE = 256;
 /** Every filesystem of the ext family has this folder at its top. */
-const OF_THE_FILESYSTEM = 'lost+found';
+export const OF_THE_FILESYSTEM = 'lost+found';
 const PERMISSION_BITS = 0o1777;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -88,9 +88,17 @@ function refusal(
   names: readonly string[],
 ): string | undefined {
   if (name === undefined) return 'The name is not valid UTF-8.';
+  return refusalOf(found, problem(names));
+}
+
+/** Why what was found cannot be imported; undefined: it can, if it can be read. */
+export function refusalOf(
+  found: Pick<Stats, 'isFile' | 'isDirectory' | 'isSymbolicLink'>,
+  problem: string | undefined,
+): string | undefined {
   if (found.isSymbolicLink()) return 'It is a symbolic link.';
   if (!found.isFile() && !found.isDirectory()) return 'It is neither a file nor a folder.';
-  return problem(names);
+  return problem;
 }
 
 class Batch {
@@ -128,7 +136,7 @@ function fileOf({ top }: ImportWalk, names: readonly string[]): string {
   return [top === '/' ? '' : top, ...names].join('/') || '/';
 }
 
-function toFolder(name: string, { mode, mtimeMs }: Stats): ImportFolder {
+export function toFolder(name: string, { mode, mtimeMs }: Stats): ImportFolder {
   return { name, mode: mode & PERMISSION_BITS, mtimeMs: Math.floor(mtimeMs) };
 }
 

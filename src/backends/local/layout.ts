@@ -14,6 +14,8 @@ export class Layout {
   readonly longNames: string;
   /** Files that lay where CallFS had to put something else. */
   readonly lostAndFound: string;
+  /** What the namespace says about what lies here. */
+  readonly catalog: string;
   readonly lock: string;
   readonly identity: string;
 
@@ -23,6 +25,7 @@ export class Layout {
     this.staging = join(this.internal, 'staging');
     this.longNames = join(this.internal, 'long-names');
     this.lostAndFound = join(this.internal, 'lost+found');
+    this.catalog = join(this.internal, 'catalog');
     this.lock = join(this.internal, 'lock.sqlite3');
     this.identity = join(this.internal, 'instance.json');
   }

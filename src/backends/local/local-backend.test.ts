@@ -5,62 +5,9 @@ import { copyFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { backendContract, chunksOf, nextContentId, put, read, TestLedger, testPath } from '../backend.contract.ts';
-import { type LocalBackend, openLocalBackend } from './local-backend.ts';
-
-class OpenedLocal implements AsyncDisposable {
-  readonly root: string;
-  readonly ledger: TestLedger;
-  readonly lostAndFound: string[] = [];
-  readonly failures: unknown[] = [];
-  backend: LocalBackend;
-
-  private constructor(root: string, ledger: TestLedger) {
-    this.root = root;
-    this.ledger = ledger;
-    this.backend = undefined as never;
-  }
-
-  static async open(ledger = new TestLedger()): Promise<OpenedLocal> {
-    const opened = new OpenedLocal(await mkdtemp(join(tmpdir(), 'callfs-local-')), ledger);
-    await opened.start();
-    return opened;
-  }
-
-  async start(instanceId = 'instance'): Promise<void> {
-    this.backend = await openLocalBackend({
-      root: this.root,
-      instanceId,
-      ledger: this.ledger,
-      durable: true,
-      onLostAndFound: (_from, to) => this.lostAndFound.push(to),
-      onFailure: (error) => this.failures.push(error),
-    });
-  }
-
-  async restart(): Promise<void> {
-    await this.backend[Symbol.asyncDispose]();
-    await this.start();
-  }
-
-  /** Every file below the root but CallFS's own. */
-  files(): string[] {
-    return readdirSync(this.root, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(this.root.length + 1))
-      .filter((name) => !name.startsWith('.callfs/'))
-      .sort();
-  }
-
-  staged(): string[] {
-    return readdirSync(join(this.root, '.callfs/staging'));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.backend[Symbol.asyncDispose]();
-    await rm(this.root, { recursive: true });
-  }
-}
+import { backendContract, chunksOf, nextContentId, put, read, testPath } from '../backend.contract.ts';
+import { openLocalBackend } from './local-backend.ts';
+import { OpenedLocal } from './opened-local.testing.ts';
 
 backendContract('local', () => OpenedLocal.open());
 
@@ -300,6 +247,7 @@ test('a root that is in use or belongs to another instance is refused in one lin
       root: opened.root,
       instanceId,
       ledger: opened.ledger,
+      holdsFiles: async () => false,
       durable: true,
       onLostAndFound: () => {},
       onFailure: () => {},

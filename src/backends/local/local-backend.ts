@@ -6,8 +6,17 @@ import { crc32 } from 'node:zlib';
 import type { Content } from '../../core/entry.ts';
 import { backendUnavailable, insufficientStorage } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
-import type { Backend, ContentLedger, FoundContent, ObservedContent, StagedContent, StageOptions } from '../backend.ts';
-import { canonicalRoot, claimDataRoot } from './data-root.ts';
+import type {
+  Backend,
+  CatalogLedger,
+  ContentLedger,
+  FoundContent,
+  ObservedContent,
+  StagedContent,
+  StageOptions,
+} from '../backend.ts';
+import { CatalogRecorder } from './catalog-recorder.ts';
+import { assertExpected, type ClaimedRoot, canonicalRoot, claimDataRoot } from './data-root.ts';
 import { closeReader, onDisk, openFile, statDescriptor, statReader, unlessAbsent } from './descriptor.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { FileReader } from './file-reader.ts';
@@ -21,24 +30,71 @@ export interface LocalBackendOptions extends Pick<SettlerOptions, 'onLostAndFoun
   readonly root: string;
   readonly instanceId: string;
   readonly ledger: ContentLedger;
+  /** Undefined: nothing is kept of what the namespace says about the data. */
+  readonly catalog?: CatalogLedger;
+  /** Whether the namespace has files that must lie in this root. */
+  readonly holdsFiles: () => Promise<boolean>;
   /** Whether content must survive power loss, not only the death of the process. */
   readonly durable: boolean;
 }
 
 /** Claims the root, finishes what an earlier process left there, and serves it until disposed. */
 export async function openLocalBackend(options: LocalBackendOptions): Promise<LocalBackend> {
+  await assertExpected(new Layout(options.root), options.instanceId, options.holdsFiles);
   const layout = new Layout(await canonicalRoot(options.root));
   const claim = await claimDataRoot(layout, options.instanceId);
   const directories = new DirectorySync(options.durable);
-  const settler = new Settler({ ...options, layout, directories });
+  const onFailure = onceEach(options.onFailure);
+  let recorder: CatalogRecorder | undefined;
+  let settler: Settler | undefined;
   try {
+    if (options.catalog) {
+      const { catalog: ledger } = options;
+      recorder = await CatalogRecorder.open({ ...options, folder: layout.catalog, ledger, directories, onFailure });
+    }
+    const ledger = whilePresent(options, claim);
+    settler = new Settler({ ...options, layout, directories, onFailure, ledger, recorder });
     await settler.recover();
   } catch (error) {
-    await settler.stop();
+    await settler?.stop();
+    await recorder?.close();
     claim[Symbol.dispose]();
     throw error;
   }
-  return new LocalBackend(layout, directories, settler, claim, options.durable);
+  recorder?.start();
+  return new LocalBackend({ layout, directories, settler, recorder, claim, durable: options.durable });
+}
+
+interface OpenedParts {
+  readonly layout: Layout;
+  readonly directories: DirectorySync;
+  readonly settler: Settler;
+  readonly recorder: CatalogRecorder | undefined;
+  readonly claim: ClaimedRoot;
+  readonly durable: boolean;
+}
+
+/** The settler takes what is missing for done, so it must not be told to do anything while the root is not there. */
+function whilePresent({ ledger }: LocalBackendOptions, claim: ClaimedRoot): ContentLedger {
+  const present = async <T>(ask: () => Promise<T>): Promise<T> => {
+    await claim.assertPresent();
+    return ask();
+  };
+  return {
+    locateContents: (contentIds) => present(() => ledger.locateContents(contentIds)),
+    listOutbox: (instanceId, limit) => present(() => ledger.listOutbox(instanceId, limit)),
+    forgetOutbox: (seqs) => present(() => ledger.forgetOutbox(seqs)),
+    hasFile: (path) => ledger.hasFile(path),
+  };
+}
+
+/** Tells of the very same failure once, however often it stops something. */
+function onceEach(onFailure: (error: unknown) => void): (error: unknown) => void {
+  let last: unknown;
+  return (error) => {
+    if (error !== last) onFailure(error);
+    last = error;
+  };
 }
 
 /** A file opened by its path: no symbolic link, and never waiting for a pipe. */
@@ -52,32 +108,49 @@ export class LocalBackend implements Backend {
   readonly #layout: Layout;
   readonly #directories: DirectorySync;
   readonly #settler: Settler;
-  readonly #claim: Disposable;
+  readonly #recorder: CatalogRecorder | undefined;
+  readonly #claim: ClaimedRoot;
   readonly #durable: boolean;
 
-  constructor(layout: Layout, directories: DirectorySync, settler: Settler, claim: Disposable, durable: boolean) {
+  constructor({ layout, directories, settler, recorder, claim, durable }: OpenedParts) {
     this.#layout = layout;
     this.#directories = directories;
     this.#settler = settler;
+    this.#recorder = recorder;
     this.#claim = claim;
     this.#durable = durable;
   }
 
   async check(): Promise<void> {
+    await this.#claim.assertPresent();
     await onDisk(access(this.#layout.staging, constants.W_OK | constants.X_OK));
     await this.assertRoom(ALWAYS_ROOM_BYTES);
   }
 
   async assertRoom(sizeBytes: number): Promise<void> {
     if (sizeBytes < ALWAYS_ROOM_BYTES) return;
-    const { bavail, bsize } = await statfs(this.#layout.staging);
-    if (sizeBytes > bavail * bsize) {
-      throw insufficientStorage(new Error(`${sizeBytes} bytes are wanted, ${bavail * bsize} are free.`));
+    const freeBytes = await this.freeBytes();
+    if (sizeBytes > freeBytes) {
+      throw insufficientStorage(new Error(`${sizeBytes} bytes are wanted, ${freeBytes} are free.`));
     }
   }
 
-  stage(contentId: string, bytes: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedContent> {
-    return stageContent(this.#layout, this.#directories, contentId, bytes, { ...options, durable: this.#durable });
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#layout.staging);
+    return bavail * bsize;
+  }
+
+  async stage(contentId: string, bytes: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedContent> {
+    const durable = this.#durable;
+    const staged = await stageContent(this.#layout, this.#directories, contentId, bytes, { ...options, durable });
+    try {
+      // Now, when the path has led to where the bytes are: it may lead to another folder than it did before.
+      await this.#claim.assertPresent();
+    } catch (error) {
+      await this.discard(staged);
+      throw error;
+    }
+    return staged;
   }
 
   committed({ content }: StagedContent): void {
@@ -115,6 +188,8 @@ export class LocalBackend implements Backend {
     // It stays there when its directory gets a shorter path.
     const kept = await openIfContent(this.#layout.longNameFile(content.contentId), content);
     if (kept.kind === 'intact') return kept;
+    // Nothing can be concluded from a root that is not there, or from another folder in its place.
+    await this.#claim.assertPresent();
     return found.kind === 'changed' && (await isReachedByLink(natural)) ? { kind: 'missing' } : found;
   }
 
@@ -127,13 +202,16 @@ export class LocalBackend implements Backend {
     return found.kind;
   }
 
-  observe(path: VirtualPath, contentId: string): Promise<ObservedContent | undefined> {
-    return onDisk(observeFile(this.#layout.naturalFile(path, contentId), contentId));
+  async observe(path: VirtualPath, contentId: string): Promise<ObservedContent | undefined> {
+    const observed = await onDisk(observeFile(this.#layout.naturalFile(path, contentId), contentId));
+    await this.#claim.assertPresent();
+    return observed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#settler.settled();
     await this.#settler.stop();
+    await this.#recorder?.stop();
     this.#claim[Symbol.dispose]();
   }
 }

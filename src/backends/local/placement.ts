@@ -5,6 +5,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { faultPoint } from '../../core/fault-point.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Discarded } from '../backend.ts';
 import { unlessAbsent } from './descriptor.ts';
@@ -54,7 +55,9 @@ export class Placer {
       if (!force) return false;
       await this.#way.moveAside(obstacle);
     }
+    faultPoint('settle:before-place');
     await this.#way.rename(from, to);
+    faultPoint('settle:placed');
     return true;
   }
 
@@ -69,6 +72,7 @@ export class Placer {
       if ((await unlessAbsent(unlink(named).then(() => true))) === true) return true;
     }
     const natural = this.#layout.naturalFile(path, contentId);
+    faultPoint('settle:before-remove');
     const stats = await unlessAbsent(lstat(natural));
     const isOwnPlace = stats?.isFile() === true && (await this.#way.findLink(natural)) === undefined;
     if (!isOwnPlace || !isContent(stats, discarded)) {
@@ -83,6 +87,7 @@ export class Placer {
     } else {
       await unlessAbsent(unlink(natural));
     }
+    faultPoint('settle:removed');
     await this.#way.pruneEmpty(dirname(natural));
     return true;
   }

@@ -28,8 +28,10 @@ export class Mover {
   }
 
   async #moveFile(path: VirtualPath, newPath: VirtualPath, content: Content): Promise<void> {
-    const from = this.#layout.naturalFile(path, content.contentId);
     const to = this.#layout.naturalFile(newPath, content.contentId);
+    const kept = this.#layout.longNameFile(content.contentId);
+    const isKept = (await unlessAbsent(lstat(kept))) !== undefined;
+    const from = isKept ? kept : this.#layout.naturalFile(path, content.contentId);
     const stats = await unlessAbsent(lstat(from));
     if (from === to || !stats?.isFile() || (await this.#way.findLink(from)) !== undefined) return;
     // Still staged, so what lies here is somebody else's; otherwise it was edited, and is to be found under the new name.
@@ -37,6 +39,19 @@ export class Mover {
     await this.#clear(to);
     await this.#way.rename(from, to);
     await this.#way.pruneEmpty(dirname(from));
+  }
+
+  /**
+   * Below a directory that has a shorter path now, what had too long a path for the disk may have one that it takes.
+   * @returns the contents that are staged again, to be placed wherever they belong
+   */
+  async restage({ path, to }: Moved): Promise<readonly string[]> {
+    if (Buffer.byteLength(to) >= Buffer.byteLength(path)) return [];
+    const contentIds = (await unlessAbsent(readdir(this.#layout.longNames))) ?? [];
+    for (const contentId of contentIds) {
+      await this.#way.rename(this.#layout.longNameFile(contentId), this.#layout.stagingFile(contentId));
+    }
+    return contentIds;
   }
 
   async #isStaged({ contentId }: Content): Promise<boolean> {

@@ -40,6 +40,7 @@ class Disk implements AsyncDisposable {
       root: this.root,
       instanceId: 'instance',
       ledger: this.ledger,
+      holdsFiles: async () => false,
       durable: false,
       onLostAndFound: () => {},
       onFailure: () => {},

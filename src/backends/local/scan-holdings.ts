@@ -6,7 +6,18 @@ import { crc32 } from 'node:zlib';
 import type { Content } from '../../core/entry.ts';
 import { systemErrorCode } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
-import type { ContentLedger, Examination, HeldFile, Holdings, ObservedContent, UnreadablePlace } from '../backend.ts';
+import type {
+  CatalogLedger,
+  ContentLedger,
+  Examination,
+  HeldFile,
+  ObservedContent,
+  RecalledCatalog,
+  RecallingHoldings,
+  UnreadablePlace,
+} from '../backend.ts';
+import { readCatalog } from './catalog-reader.ts';
+import { CatalogRecorder } from './catalog-recorder.ts';
 import { assertOwnRoot, claimExistingRoot } from './data-root.ts';
 import {
   closeFile,
@@ -39,7 +50,7 @@ const OPEN_FOR_READING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O
 const READ_BYTES = 1024 * 1024;
 
 /** @throws Error with one line for the operator when this is not the instance's root */
-export async function openLocalHoldings(options: LocalHoldingsOptions): Promise<Holdings> {
+export async function openLocalHoldings(options: LocalHoldingsOptions): Promise<RecallingHoldings> {
   await assertOwnRoot(new Layout(options.root), options.instanceId);
   const layout = new Layout(await realpath(options.root));
   const claim = options.claim ? claimExistingRoot(layout) : undefined;
@@ -52,7 +63,7 @@ async function locationsIn(root: string, files: readonly string[]): Promise<stri
   return files.map((file, index) => relative(root, join(folders[index] ?? '', basename(file))));
 }
 
-class LocalHoldings implements Holdings {
+class LocalHoldings implements RecallingHoldings {
   readonly type = 'localfs';
   readonly #layout: Layout;
   readonly #instanceId: string;
@@ -168,27 +179,36 @@ class LocalHoldings implements Holdings {
     await onDisk(rename(`${this.#layout.longNames}/${contentId}`, this.#layout.stagingFile(contentId)));
   }
 
-  async settle(ledger: ContentLedger): Promise<void> {
+  async settle(ledger: ContentLedger, catalog?: CatalogLedger): Promise<void> {
     this.#assertClaimed();
     await onDisk(mkdir(this.#layout.staging, { recursive: true }));
     await onDisk(mkdir(this.#layout.lostAndFound, { recursive: true }));
     let failure: unknown;
-    const settler = new Settler({
-      layout: this.#layout,
-      ledger,
-      instanceId: this.#instanceId,
-      directories: this.#directories,
-      onLostAndFound: () => {},
-      onFailure: (error) => {
-        failure = error;
-      },
-    });
+    const onFailure = (error: unknown): void => {
+      failure = error;
+    };
+    const parts = { instanceId: this.#instanceId, directories: this.#directories, onFailure };
+    const holdsFiles = async (): Promise<boolean> => true;
+    const options = { ...parts, folder: this.#layout.catalog, durable: true, holdsFiles };
+    const recorder = catalog && (await CatalogRecorder.open({ ...options, ledger: catalog }));
+    const settler = new Settler({ ...parts, layout: this.#layout, ledger, recorder, onLostAndFound: () => {} });
     try {
       await settler.recover();
     } finally {
       await settler.stop();
+      await recorder?.stop();
     }
     if (failure !== undefined) throw failure;
+  }
+
+  recall(): Promise<RecalledCatalog> {
+    this.#assertClaimed();
+    return onDisk(readCatalog(this.#layout.catalog));
+  }
+
+  async *stagedFiles(): AsyncGenerator<HeldFile | UnreadablePlace> {
+    const scan = { root: this.root, excluded: this.#excluded };
+    yield* scanContentFiles(scan, relative(this.root, this.#layout.staging));
   }
 
   #assertClaimed(): void {

@@ -3,8 +3,10 @@
  * content that was discarded goes away. One loop per instance, ordered, idempotent, restartable.
  */
 import { readdir, unlink } from 'node:fs/promises';
+import { faultPoint } from '../../core/fault-point.ts';
 import { isWithin, type VirtualPath } from '../../core/virtual-path.ts';
 import type { ContentLedger, Discarded, Moved, Unsettled } from '../backend.ts';
+import type { CatalogRecorder } from './catalog-recorder.ts';
 import { unlessAbsent } from './descriptor.ts';
 import type { DirectorySync } from './directory-sync.ts';
 import { type Placement, Placer } from './placement.ts';
@@ -15,6 +17,8 @@ export interface SettlerOptions extends WayOptions {
   readonly ledger: ContentLedger;
   readonly instanceId: string;
   readonly directories: DirectorySync;
+  /** Told of each content before it leaves staging, and of each entry before its row is forgotten. */
+  readonly recorder?: CatalogRecorder | undefined;
   /** Told when something could not be settled; it is repeated. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -22,6 +26,8 @@ export interface SettlerOptions extends WayOptions {
 /** Contents and removals in one round: bounds its memory and how long `settled` may wait behind others. */
 const ROUND_SIZE = 512;
 const PARALLEL = 8;
+/** What is there when a round begins is in place after so many, unless moves of the same paths keep coming. */
+const ENOUGH_ROUNDS = 2;
 /** Other instances may discard or move content of this one; they do not tell, so it looks. */
 const LOOK_EVERY_MS = 500;
 const RETRY_AFTER_MS = 1000;
@@ -34,10 +40,14 @@ export class Settler {
   readonly #recentMoves = new RecentMoves();
   /** Staged content to be placed; true: may be removed when nothing points to it. */
   readonly #staged = new Map<string, boolean>();
+  /** Staged content that the catalog knows, so that waiting does not write it again. */
+  readonly #recorded = new Set<string>();
   #outboxPending = true;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** Who waits until what was committed is in place, and how many whole rounds that may still take. */
+  #waiting: { rounds: number; readonly resolve: () => void }[] = [];
   /** Keys of what failed; left alone until the next retry. */
   readonly #postponed = new Set<string>();
   #stopped = false;
@@ -72,11 +82,13 @@ export class Settler {
     this.#wake();
   }
 
-  /** Resolves when everything committed before the call is in place, or has failed and will be repeated. */
-  async settled(): Promise<void> {
-    await this.#running?.catch(() => {});
+  /** Resolves when everything committed before the call is in place, or has failed and will be repeated; whatever comes after. */
+  settled(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ rounds: ENOUGH_ROUNDS + Math.floor(this.#staged.size / ROUND_SIZE), resolve });
     this.outboxPending();
-    await this.#running?.catch(() => {});
+    return promise;
   }
 
   async stop(): Promise<void> {
@@ -84,12 +96,14 @@ export class Settler {
     clearInterval(this.#timer);
     clearTimeout(this.#retry);
     await this.#running?.catch(() => {});
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   #wake(): void {
     if (this.#running || this.#stopped) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
+      if (this.#waiting.length > 0) this.#wake();
     });
   }
 
@@ -115,17 +129,36 @@ export class Settler {
 
   /** One round; true when there is more to do now. */
   async #round(): Promise<boolean> {
+    const waiting = this.#waiting.splice(0);
+    let rest: typeof waiting = [];
+    try {
+      const { sawAll, hasMore } = await this.#settleSome();
+      if (hasMore) rest = waiting.filter((waiter) => !sawAll || --waiter.rounds > 0);
+      if (rest.length > 0) this.#outboxPending = true;
+      return hasMore;
+    } finally {
+      this.#waiting.unshift(...rest);
+      for (const waiter of waiting) if (!rest.includes(waiter)) waiter.resolve();
+    }
+  }
+
+  /** @returns sawAll: no row of the outbox was left out; hasMore: there is more to do now */
+  async #settleSome(): Promise<{ sawAll: boolean; hasMore: boolean }> {
     const { ledger, instanceId } = this.#options;
+    // What is postponed must not hide what comes after it.
+    const [postponed, limit] = [this.#postponed.size, ROUND_SIZE + this.#postponed.size];
     const wanted = this.#ready().take(ROUND_SIZE).toArray();
-    if (wanted.length === 0 && !this.#outboxPending) return false;
+    if (wanted.length === 0 && !this.#outboxPending) return { sawAll: true, hasMore: false };
     this.#outboxPending = false;
     this.#way.beginRound();
     const located = await ledger.locateContents(wanted);
+    await this.#record(located);
     // Read after `located`: it holds everything that was committed before the places just read.
-    const rows = await ledger.listOutbox(instanceId, ROUND_SIZE);
-    const allKnown = rows.length < ROUND_SIZE;
+    const rows = await ledger.listOutbox(instanceId, limit);
+    const allKnown = rows.length < limit;
+    if (wanted.length + rows.length > 0) faultPoint('settle:looked');
     const moves = rows.filter((row) => row.kind === 'move');
-    if (moves.length > 0) await this.#replay(rows);
+    const replayed = moves.length > 0 && (await this.#replay(rows));
     const placeable = moves.length > 0 ? this.#unmoved(located, moves) : located;
     const discarded = rows.filter((row) => row.kind === 'discard');
     const blocked = allKnown ? await this.#placeAll(placeable, discarded) : [];
@@ -134,21 +167,36 @@ export class Settler {
     await this.#eachAlone(blocked, (placement) => this.#place(placement, [], true));
     if (allKnown) await this.#dropUnwanted(wanted, located);
     await this.#makeDurable(removed);
-    this.#outboxPending ||= !allKnown && removed.length > 0;
-    return this.#outboxPending || !this.#ready().next().done;
+    const cameOn = replayed || removed.length > 0 || this.#postponed.size > postponed;
+    this.#outboxPending ||= !allKnown && cameOn;
+    return { sawAll: allKnown, hasMore: this.#outboxPending || !this.#ready().next().done };
+  }
+
+  /** Before the staged names disappear, which alone say that something is here that the catalog does not know yet. */
+  async #record(located: readonly Placement[]): Promise<void> {
+    for (const contentId of this.#recorded) if (!this.#staged.has(contentId)) this.#recorded.delete(contentId);
+    const unknown = located.map(({ contentId }) => contentId).filter((contentId) => !this.#recorded.has(contentId));
+    await this.#options.recorder?.recordContents(unknown);
+    if (unknown.length > 0) faultPoint('settle:recorded');
+    for (const contentId of unknown) this.#recorded.add(contentId);
   }
 
   /**
    * Does what commits left in their order: a path in the outbox is the one that things had on the disk when everything
    * before was done. What fails, or touches what failed, is left for later.
+   * @returns whether anything was done
    */
-  async #replay(rows: readonly Unsettled[]): Promise<void> {
-    const failed: VirtualPath[] = [];
+  async #replay(rows: readonly Unsettled[]): Promise<boolean> {
+    const failed = new Set<VirtualPath>();
     let done: Unsettled[] = [];
+    let cameOn = false;
     for (const row of rows) {
       const paths = pathsOf(row);
-      if (this.#postponed.has(keyOf(row)) || paths.some((path) => failed.some((other) => overlap(path, other)))) {
-        failed.push(...paths);
+      if (
+        this.#postponed.has(keyOf(row)) ||
+        paths.some((path) => failed.values().some((other) => overlap(path, other)))
+      ) {
+        for (const path of paths) failed.add(path);
         this.#postponed.add(keyOf(row));
         continue;
       }
@@ -159,15 +207,16 @@ export class Settler {
       }
       try {
         if (await this.#handle(row)) done.push(row);
-        else failed.push(...paths);
+        else for (const path of paths) failed.add(path);
+        cameOn ||= done.length > 0;
       } catch (error) {
-        failed.push(...paths);
+        for (const path of paths) failed.add(path);
         this.#postponed.add(keyOf(row));
         this.#failed(error);
       }
     }
     await this.#makeDurable(done);
-    this.#outboxPending ||= rows.length === ROUND_SIZE && done.length > 0;
+    return cameOn;
   }
 
   /** False: another round must look again. */
@@ -177,7 +226,10 @@ export class Settler {
       this.#staged.delete(row.contentId);
       return true;
     }
+    faultPoint('settle:before-move');
     await this.#mover.move(row);
+    faultPoint('settle:moved');
+    if (!row.content) for (const contentId of await this.#mover.restage(row)) this.#staged.set(contentId, false);
     this.#recentMoves.add(row);
     return true;
   }
@@ -259,8 +311,18 @@ export class Settler {
     const touched = [...this.#way.touched];
     this.#way.touched.clear();
     if (done.length === 0) return;
-    await forEachParallel(touched, (directory) => this.#options.directories.sync(directory));
+    faultPoint('settle:before-sync');
+    try {
+      await forEachParallel(touched, (directory) => this.#options.directories.sync(directory));
+    } catch (error) {
+      for (const directory of touched) this.#way.touched.add(directory);
+      throw error;
+    }
+    faultPoint('settle:synced');
+    await this.#options.recorder?.recordEntries(done.map(({ entryId }) => entryId ?? ''));
+    faultPoint('settle:recorded');
     await this.#options.ledger.forgetOutbox(done.map(({ seq }) => seq));
+    faultPoint('settle:forgotten');
   }
 }
 

@@ -7,6 +7,7 @@ import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 import { backendUnavailable, CallFSError } from '../../core/errors.ts';
+import { faultPoint } from '../../core/fault-point.ts';
 import { bytesPassed } from '../../streams/passing-bytes.ts';
 import type { ContentReader, StagedContent, StageOptions } from '../backend.ts';
 import {
@@ -45,11 +46,15 @@ export async function stageContent(
   let fd: number | undefined;
   try {
     fd = await onDisk(openFile(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644));
+    faultPoint('stage:opened');
     const { sizeBytes, checksum } = await receive(fd, bytes, options);
+    faultPoint('stage:received');
     if (options.durable) await onDisk(syncFile(fd));
+    faultPoint('stage:synced');
     const stats = await onDisk(statDescriptor(fd));
     if (stats.size !== sizeBytes) throw backendUnavailable(`${sizeBytes} bytes were written, ${stats.size} are there.`);
     await onDisk(directories.sync(layout.staging));
+    faultPoint('stage:durable');
     const content = { contentId, sizeBytes, checksum, storageKey: null, storageStamp: stampOf(stats) };
     return { content, mtimeMs: Math.floor(stats.mtimeMs), open: () => openStaged(file, sizeBytes) };
   } catch (error) {
@@ -139,6 +144,7 @@ class FileReceiver extends Writable {
     this.#writeAll(chunks, (error) => {
       if (!error) this.#startSync();
       resolve();
+      faultPoint('stage:bytes-written');
       done(error);
     });
   }

@@ -36,6 +36,8 @@ export class MemoryBackend implements Backend {
 
   async assertRoom(): Promise<void> {}
 
+  async freeBytes(): Promise<undefined> {}
+
   async stage(contentId: string, bytes: AsyncIterable<Uint8Array>, { maxBytes }: StageOptions): Promise<StagedContent> {
     const chunks: Uint8Array[] = [];
     let sizeBytes = 0;

@@ -23,7 +23,8 @@ export async function getCluster(
 }
 
 function instanceJson(instance: InstanceStatus) {
-  const { id, endpoint, publicUrl, state, sinceMs, lastSeenMs, version, files, sizeBytes, backends } = instance;
+  const { id, endpoint, publicUrl, state, sinceMs, lastSeenMs, version, files, sizeBytes, freeBytes, backends } =
+    instance;
   return {
     id,
     endpoint: endpoint || null,
@@ -34,6 +35,7 @@ function instanceJson(instance: InstanceStatus) {
     version: version ?? null,
     files,
     bytes: sizeBytes,
+    free_bytes: freeBytes ?? null,
     backends,
   };
 }

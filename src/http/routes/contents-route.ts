@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PEER_HEADER } from '../../cluster/peer-signature.ts';
 import { CallFSError } from '../../core/errors.ts';
+import { faultPoint } from '../../core/fault-point.ts';
 import { findContent } from '../../engine/open-content.ts';
 import { verifyPeer } from '../caller.ts';
 import type { HttpServices } from '../http-services.ts';
@@ -26,9 +27,13 @@ export async function getContent(
   const { raw } = reply;
   state.bytes = content.sizeBytes;
   reply.header('content-length', String(content.sizeBytes)).header('content-type', 'application/octet-stream');
+  faultPoint('contents:before-head');
   raw.writeHead(200, reply.getHeaders() as Record<string, string>);
   try {
+    raw.flushHeaders();
+    faultPoint('contents:head-sent');
     await content.copyTo(new ResponseSink(raw), 0, content.sizeBytes);
+    faultPoint('contents:sent');
     raw.end();
   } catch (error) {
     state.cause ??= error;

@@ -10,6 +10,7 @@ import type { HttpServices } from '../http-services.ts';
 import { type ForwardBody, routeToOwner } from '../owner-route.ts';
 import { parsePatch } from '../patch-request.ts';
 import { readSmallBody } from '../small-body.ts';
+import { tellStillWorking } from '../still-working.ts';
 
 /** Far more than a path, percent-encoded or escaped, and the other fields need. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -28,6 +29,8 @@ export async function patchEntry(
     patch.kind === 'move'
       ? moveEntry(engine, { ...parsed, ...patch })
       : changeAttributes(engine, { ...parsed, ...patch });
+  // A large file may be copied before the answer.
+  using _told = tellStillWorking(request, reply, services.idleTimeoutMs);
   const changed = await routeToOwner(services, request, reply, { path, run, bodyFor: () => bodyOf(body) });
   if (!changed) return reply;
   const { entry } = changed;

@@ -2,13 +2,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isADirectory } from '../../core/errors.ts';
 import type { StagedUpload } from '../../engine/staged-upload.ts';
-import { type WrittenElsewhere, writeFile } from '../../engine/write-file.ts';
-import type { ClientUpload } from '../client-upload.ts';
+import { type WrittenElsewhere, writeFile, writeStaged } from '../../engine/write-file.ts';
 import { sendEntry } from '../entry-answer.ts';
 import { parseUploadRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
 import { type ForwardBody, routeToOwner } from '../owner-route.ts';
-import { sendCreated } from './create-entry-route.ts';
+import { clientBody, sendCreated } from './create-entry-route.ts';
 
 export async function putFile(
   services: HttpServices,
@@ -18,18 +17,20 @@ export async function putFile(
   const parsed = parseUploadRequest(services, request, reply);
   const { path, upload } = parsed;
   if (parsed.namesDirectory) throw isADirectory(path);
-  await using handedOver = new AsyncDisposableStack();
-  const run = async () => {
-    // What a peer has sent on is not sent on again.
-    const mayTakeOver = request.state.peer !== undefined;
-    const outcome = await writeFile(services.engine, { ...parsed, mayTakeOver });
-    if (outcome.kind === 'elsewhere' && outcome.staged) handedOver.use(outcome.staged);
+  await using arrived = new AsyncDisposableStack();
+  let staged: StagedUpload | undefined;
+  const run = async (staysHere: boolean) => {
+    const wanted = { ...parsed, forwarded: staysHere || request.state.peer !== undefined };
+    const outcome = staged
+      ? await writeStaged(services.engine, wanted, staged)
+      : await writeFile(services.engine, wanted);
+    if (outcome.kind === 'elsewhere' && outcome.staged) staged ??= arrived.use(outcome.staged);
     return outcome;
   };
   const written = await routeToOwner(services, request, reply, {
     path,
     run,
-    bodyFor: ({ staged }: WrittenElsewhere) => (staged ? stagedBody(staged) : clientBody(upload)),
+    bodyFor: ({ staged: body }: WrittenElsewhere) => (body ? stagedBody(body) : clientBody(upload)),
   });
   if (!written) return reply;
   const { entry, created } = written;
@@ -38,15 +39,7 @@ export async function putFile(
   return created ? sendCreated(reply, entry, path, '') : sendEntry(reply, 200, entry, path);
 }
 
-function clientBody(upload: ClientUpload): ForwardBody {
-  return {
-    declaredBytes: upload.declaredBytes,
-    open: () => upload.open(),
-    canRepeat: () => !upload.isOpened,
-  };
-}
-
 /** The bytes are here already: the owner became another one while they arrived. */
 function stagedBody(staged: StagedUpload): ForwardBody {
-  return { declaredBytes: staged.sizeBytes, open: () => staged.bytes(), canRepeat: () => false };
+  return { declaredBytes: staged.sizeBytes, open: () => staged.bytes(), canRepeat: () => true };
 }

@@ -34,11 +34,12 @@ export class EntryTree {
     return this.#root;
   }
 
-  /** Makes an instance the one that made the root, unless one has. */
-  claimRoot(instanceId: string, nowMs: number): void {
-    if (this.#root.instanceId !== '') return;
+  /** Makes an instance the one that made the root; false: one has. */
+  claimRoot(instanceId: string, nowMs: number): boolean {
+    if (this.#root.instanceId !== '') return false;
     this.#root = { ...this.#root, instanceId, mtimeMs: nowMs, createdAtMs: nowMs };
     this.#byId.set(ROOT_ID, this.#root);
+    return true;
   }
 
   find(id: string): Entry | undefined {
@@ -66,8 +67,19 @@ export class EntryTree {
     return (this.#children.get(id)?.size ?? 0) > 0;
   }
 
+  all(): IteratorObject<Entry> {
+    return this.#byId.values();
+  }
+
   files(): IteratorObject<FileEntry> {
     return this.#byContent.values();
+  }
+
+  /** Those that an instance made. */
+  directoriesOf(instanceId: string): DirectoryEntry[] {
+    return [...this.#byId.values()].filter(
+      (entry): entry is DirectoryEntry => entry.type === 'directory' && entry.instanceId === instanceId,
+    );
   }
 
   /** Children whose names are greater than `after`, in byte order. */
@@ -114,9 +126,14 @@ export class EntryTree {
   }
 
   pathOf(entry: Entry): VirtualPath {
-    const names: string[] = [];
-    for (let at: Entry | undefined = entry; at && at.id !== ROOT_ID; at = this.find(at.parentId))
-      names.unshift(at.name);
-    return pathOfNames(names);
+    const names = this.above(entry).map(({ name }) => name);
+    return pathOfNames(entry.id === ROOT_ID ? [] : [...names, entry.name]);
+  }
+
+  /** The directories above an entry, outermost first, without the root. */
+  above(entry: Entry): Entry[] {
+    const above: Entry[] = [];
+    for (let at = this.find(entry.parentId); at && at.id !== ROOT_ID; at = this.find(at.parentId)) above.unshift(at);
+    return above;
   }
 }

@@ -12,6 +12,7 @@ import {
   removeEntryRow,
   updateEntry,
 } from './entry-table.ts';
+import { note } from './notes.ts';
 import { integer } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
 
@@ -54,10 +55,11 @@ function isRenamed({ from, to }: MoveEntry): boolean {
 
 /**
  * Changes of paths come one after the other: two directories can never be moved into each other at the same time, and
- * paths written to the outbox are those that disks have after everything before. The root's version counts them.
+ * paths written to the outbox are those that disks have after everything before. To write the root is the lock, even if
+ * nothing changes in it: of two transactions that do it side by side one cannot be serialised.
  */
 export async function lockPaths(tx: SqlTransaction): Promise<void> {
-  await tx.all(`UPDATE entries SET version = version + 1 WHERE id = '${ROOT_ID}'`, []);
+  await tx.all(`UPDATE entries SET version = version WHERE id = '${ROOT_ID}'`, []);
 }
 
 interface Paths {
@@ -128,7 +130,9 @@ async function makeRoom(tx: SqlTransaction, { to, replacesId }: MoveEntry): Prom
     return replacesId === undefined ? { kind: 'exists', entry: standing } : { kind: 'changed' };
   }
   if (standing.type === 'file') await discard(tx, standing);
-  return (await removeEntryRow(tx, standing.id)) ? undefined : { kind: 'not-empty' };
+  if (!(await removeEntryRow(tx, standing.id))) return { kind: 'not-empty' };
+  if (standing.type === 'directory') await note(tx, standing);
+  return undefined;
 }
 
 /** @returns the id of the directory that the entry goes to; undefined: somebody else has made one of the missing ones */
@@ -136,6 +140,7 @@ async function insertParents(tx: SqlTransaction, { to }: MoveEntry): Promise<str
   let { parentId } = to;
   for (const directory of to.missingParents) {
     if (!(await insertEntry(tx, directory, parentId))) return undefined;
+    await note(tx, directory);
     parentId = directory.id;
   }
   return parentId;

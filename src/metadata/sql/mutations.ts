@@ -5,12 +5,14 @@
 import { type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import { withAttributes } from '../changed-attributes.ts';
 import type {
   ChangeAttributes,
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
   Heartbeat,
+  HeartbeatOutcome,
   InstanceFiles,
   RegisterInstance,
   RemoveEntry,
@@ -29,7 +31,10 @@ import {
   removeEntryRow,
   updateEntry,
 } from './entry-table.ts';
+import { handOverDirectories, removeInstance, setDraining } from './leave-cluster.ts';
 import { lockPaths, moveEntry } from './move-entry.ts';
+import { forgetNotes, note } from './notes.ts';
+import { beginRebuild, endRebuild, finishRebuild, identify, moveToPlaces, restoreEntries } from './rebuild.ts';
 import { ENTRY_COLUMNS, entryColumnsOf, integer, text, toEntry } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
 
@@ -37,9 +42,11 @@ async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<Cr
   let parentId = request.parentId;
   for (const directory of request.missingParents) {
     if (!(await insertEntry(tx, directory, parentId))) return { kind: 'changed' };
+    await note(tx, directory);
     parentId = directory.id;
   }
   if (await insertEntry(tx, request.entry, parentId)) {
+    if (request.entry.type === 'directory' || request.isInPlace) await note(tx, request.entry);
     return { kind: 'created', entry: { ...request.entry, parentId, version: 1 } };
   }
   // Nothing can lie in a directory made just now: an id is used twice. Failing undoes the parents as well.
@@ -66,6 +73,7 @@ async function replaceContent(tx: SqlTransaction, request: ReplaceContent): Prom
     version: previous.version + 1,
   };
   await updateEntry(tx, entry);
+  if (!request.discardPrevious) await note(tx, entry);
   return { kind: 'replaced', entry };
 }
 
@@ -75,15 +83,22 @@ interface RestampContent {
 }
 
 async function restampContent(tx: SqlTransaction, { contentId, storageStamp }: RestampContent): Promise<void> {
-  await tx.all('UPDATE entries SET storage_stamp = $2 WHERE content_id = $1', [contentId, storageStamp]);
+  const sql = 'UPDATE entries SET storage_stamp = $2 WHERE content_id = $1 RETURNING id, instance_id';
+  for (const row of await tx.all(sql, [contentId, storageStamp])) {
+    await note(tx, { id: text(row, 'id'), instanceId: text(row, 'instance_id') });
+  }
 }
 
 async function removeEntry(tx: SqlTransaction, request: RemoveEntry): Promise<RemoveOutcome> {
   const { entryId, expectContentId } = request;
-  const file = await findFile(tx, entryId);
-  if (expectContentId !== undefined && file?.contentId !== expectContentId) return { kind: 'changed' };
-  if (file) await discard(tx, file);
-  if (await removeEntryRow(tx, entryId)) return { kind: 'removed' };
+  const entry = await findEntry(tx, entryId);
+  const contentId = entry?.type === 'file' ? entry.contentId : undefined;
+  if (expectContentId !== undefined && contentId !== expectContentId) return { kind: 'changed' };
+  if (entry?.type === 'file') await discard(tx, entry);
+  if (await removeEntryRow(tx, entryId)) {
+    if (entry?.type === 'directory') await note(tx, entry);
+    return { kind: 'removed' };
+  }
   const [stillThere] = await tx.all('SELECT id FROM entries WHERE id = $1', [entryId]);
   return stillThere ? { kind: 'not-empty' } : { kind: 'changed' };
 }
@@ -116,6 +131,10 @@ async function removeTree(tx: SqlTransaction, { directoryId, user }: RemoveTree)
        (kind, instance_id, entry_id, path, backend_type, content_id, size_bytes, checksum, storage_key, storage_stamp)
      SELECT 'discard', instance_id, id, path, backend_type, content_id, size_bytes, checksum, storage_key, storage_stamp
      FROM subtree WHERE type = 'file'`,
+    tree,
+  );
+  await tx.all(
+    `${SUBTREE} INSERT INTO notes (instance_id, entry_id) SELECT instance_id, id FROM subtree WHERE type = 'directory'`,
     tree,
   );
   const removed = await tx.all(`${SUBTREE} DELETE FROM entries WHERE id IN (SELECT id FROM subtree) RETURNING 1`, tree);
@@ -160,20 +179,24 @@ async function registerInstance(tx: SqlTransaction, request: RegisterInstance): 
         columns,
       );
   if (registered.length === 0) return false;
-  await tx.all(
-    `UPDATE entries SET instance_id = $1, mtime_ms = $2, created_at_ms = $2 WHERE id = '${ROOT_ID}' AND instance_id = ''`,
+  const claimed = await tx.all(
+    `UPDATE entries SET instance_id = $1, mtime_ms = $2, created_at_ms = $2 WHERE id = '${ROOT_ID}' AND instance_id = ''
+     RETURNING id`,
     [id, nowMs],
   );
+  if (claimed.length > 0) await note(tx, { id: ROOT_ID, instanceId: id });
   return true;
 }
 
-async function heartbeat(tx: SqlTransaction, { id, bootId, endpoint, nowMs }: Heartbeat): Promise<boolean> {
-  const updated = await tx.all(
+async function heartbeat(tx: SqlTransaction, beat: Heartbeat): Promise<HeartbeatOutcome> {
+  const { id, bootId, endpoint, nowMs } = beat;
+  const [updated] = await tx.all(
     `UPDATE instances SET beat = beat + 1, endpoint = $3, last_seen_ms = $4
-     WHERE id = $1 AND boot_id = $2 RETURNING id`,
+     WHERE id = $1 AND boot_id = $2 RETURNING draining`,
     [id, bootId, endpoint, nowMs],
   );
-  return updated.length === 1;
+  if (!updated) return 'replaced';
+  return integer(updated, 'draining') === 0 ? 'alive' : 'draining';
 }
 
 type Boot = Pick<Heartbeat, 'id' | 'bootId'>;
@@ -199,17 +222,9 @@ async function countFiles(tx: SqlTransaction, _request: undefined): Promise<Inst
 async function changeAttributes(tx: SqlTransaction, request: ChangeAttributes): Promise<ChangeAttributesOutcome> {
   const previous = await findEntry(tx, request.entryId);
   if (previous?.version !== request.expectVersion) return { kind: 'changed' };
-  const { mode = previous.mode, owner, group } = request;
-  const entry: Entry = {
-    ...previous,
-    mode,
-    owner: owner?.name ?? previous.owner,
-    uid: owner?.uid ?? previous.uid,
-    group: group?.name ?? previous.group,
-    gid: group?.gid ?? previous.gid,
-    version: previous.version + 1,
-  };
+  const entry = withAttributes(previous, request);
   await updateEntry(tx, entry);
+  await note(tx, entry);
   return { kind: 'attributes-changed', entry };
 }
 
@@ -225,7 +240,17 @@ export const mutations = {
   registerInstance,
   heartbeat,
   markStopped,
+  setDraining,
+  handOverDirectories,
+  removeInstance,
   countFiles,
+  forgetNotes,
+  identify,
+  beginRebuild,
+  restoreEntries,
+  moveToPlaces,
+  finishRebuild,
+  endRebuild,
 };
 
 export type MutationName = keyof typeof mutations;

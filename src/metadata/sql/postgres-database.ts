@@ -15,6 +15,7 @@ import { PostgresServers } from './postgres-servers.ts';
 import { CommitUnanswered, inquire, nameIncarnation, transact } from './postgres-transaction.ts';
 import { CHANNEL, WakeListener, WakeSender } from './postgres-wake.ts';
 import type { SqlDatabase, SqlRow, SqlTransaction, SqlValue } from './sql-database.ts';
+import { type StoreMoment, storeFault } from './store-fault.ts';
 
 export interface PostgresSettings {
   /** `postgres://user:password@host1:5432,host2:5432/database?target_session_attrs=read-write` */
@@ -43,7 +44,13 @@ const MIN_ATTEMPTS = 5;
 /** They only read, so that nobody needs to know whether they were committed. */
 const READ_ONLY: ReadonlySet<string> = new Set(['countFiles']);
 /** They work as long as the tree is large. */
-const LONG: ReadonlySet<string> = new Set(['countFiles', 'removeTree', 'moveEntry']);
+const LONG: ReadonlySet<string> = new Set([
+  'countFiles',
+  'removeTree',
+  'moveEntry',
+  'handOverDirectories',
+  'removeInstance',
+]);
 /** They may leave work for other instances; so does a replaced content that was another instance's. */
 const WAKING: ReadonlySet<string> = new Set(['removeTree', 'moveEntry']);
 
@@ -59,7 +66,7 @@ export async function openPostgres({ dsn, durability }: PostgresSettings): Promi
       synchronous_commit: durability === 'full' ? 'on' : 'off',
     };
     database = new PostgresDatabase(new PostgresServers(addresses, { dsn: rest, settings }));
-    await database.migrate();
+    await migrateWhenReady(database);
     return database;
   } catch (error) {
     await database?.[Symbol.asyncDispose]();
@@ -68,11 +75,32 @@ export async function openPostgres({ dsn, durability }: PostgresSettings): Promi
   }
 }
 
+/** A server that is starting, or busy with starting everything else on its host, gets a moment. */
+const READY_WITHIN_MS = 5000;
+
+async function migrateWhenReady(database: PostgresDatabase): Promise<void> {
+  const giveUpAt = performance.now() + READY_WITHIN_MS;
+  for (;;) {
+    try {
+      await database.migrate();
+      return;
+    } catch (error) {
+      const cause = toCallFSError(error);
+      const mayPass = cause instanceof CallFSError && cause.code === 'METADATA_UNAVAILABLE';
+      if (!mayPass || performance.now() > giveUpAt) throw error;
+      await pause(100);
+    }
+  }
+}
+
 export class PostgresDatabase implements SqlDatabase {
   readonly #servers: PostgresServers;
   readonly #pool: PostgresPool;
   readonly #wakes: WakeSender;
+  readonly #inFlight = new Set<Promise<unknown>>();
+  #closed = false;
   #migrated = false;
+  #turns: Promise<unknown> = Promise.resolve();
 
   constructor(servers: PostgresServers) {
     this.#servers = servers;
@@ -96,7 +124,7 @@ export class PostgresDatabase implements SqlDatabase {
 
   async read(text: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]> {
     const timeoutMs = values.length > LONG_PATH ? STATEMENT_TIMEOUT_MS : READ_TIMEOUT_MS;
-    return this.#read(timeoutMs, (connection, restMs) => connection.run(text, values, restMs));
+    return this.#untilDone(() => this.#read(timeoutMs, (connection, restMs) => connection.run(text, values, restMs)));
   }
 
   /** The entries on the way to a path, in one statement whose size does not depend on the path's. */
@@ -142,10 +170,29 @@ export class PostgresDatabase implements SqlDatabase {
     return true;
   }
 
-  async mutate<N extends MutationName>(name: N, request: MutationRequest<N>): Promise<MutationResult<N>> {
+  mutate<N extends MutationName>(name: N, request: MutationRequest<N>): Promise<MutationResult<N>> {
+    return this.#untilDone(() => this.#mutateAndWake(name, request));
+  }
+
+  /** Disposing waits for it. */
+  async #untilDone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw metadataUnavailable(new Error('The connections to PostgreSQL are closed.'));
+    const done = work();
+    this.#inFlight.add(done);
+    try {
+      return await done;
+    } finally {
+      this.#inFlight.delete(done);
+    }
+  }
+
+  async #mutateAndWake<N extends MutationName>(name: N, request: MutationRequest<N>): Promise<MutationResult<N>> {
     const mutation = mutations[name] as (tx: SqlTransaction, request: MutationRequest<N>) => Promise<MutationResult<N>>;
     try {
-      const result = await this.#mutate(name, (tx) => mutation(tx, request));
+      const work = (tx: SqlTransaction): Promise<MutationResult<N>> => mutation(tx, request);
+      const result = changesPaths(name, request)
+        ? await this.#mutateInTurn(name, work)
+        : await this.#mutate(name, work, false);
       if (leavesWork(name, request)) this.#wakes.wake();
       return result;
     } catch (error) {
@@ -153,15 +200,22 @@ export class PostgresDatabase implements SqlDatabase {
     }
   }
 
-  async #mutate<T>(name: string, work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+  /** Those of this process wait here, so that they do not wait on many connections. */
+  async #mutateInTurn<T>(name: MutationName, work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+    const mutated = this.#turns.then(() => this.#mutate(name, work, true));
+    this.#turns = mutated.catch(() => {});
+    return mutated;
+  }
+
+  async #mutate<T>(name: MutationName, work: (tx: SqlTransaction) => Promise<T>, inTurn: boolean): Promise<T> {
     const startedAt = performance.now();
     let lostAt: number | undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(name, work);
+        return await this.#attempt(name, work, inTurn);
       } catch (error) {
         if (isRepeatable(error)) {
-          if (attempt >= MIN_ATTEMPTS && performance.now() - startedAt > REPEAT_FOR_MS) throw error;
+          if (attempt >= MIN_ATTEMPTS && performance.now() - startedAt > MUTATION_TIMEOUT_MS) throw error;
           await pause(Math.random() * Math.min(attempt, 10));
           continue;
         }
@@ -176,14 +230,17 @@ export class PostgresDatabase implements SqlDatabase {
     }
   }
 
-  #attempt<T>(name: string, work: (tx: SqlTransaction) => Promise<T>): Promise<T> {
+  #attempt<T>(name: MutationName, work: (tx: SqlTransaction) => Promise<T>, inTurn: boolean): Promise<T> {
     const limits = {
       statementMs: LONG.has(name) ? STATEMENT_TIMEOUT_MS : MUTATION_TIMEOUT_MS,
       commitMs: MUTATION_TIMEOUT_MS,
     };
-    return this.#pool.use('write', MUTATION_TIMEOUT_MS, (connection) =>
-      transact(connection, work, !READ_ONLY.has(name), limits),
-    );
+    const options = {
+      identified: !READ_ONLY.has(name),
+      inTurn,
+      onMoment: (moment: StoreMoment) => storeFault(moment, [name]),
+    };
+    return this.#pool.use('write', MUTATION_TIMEOUT_MS, (connection) => transact(connection, work, options, limits));
   }
 
   /** @throws CallFSError METADATA_UNAVAILABLE when nobody can tell in time */
@@ -212,8 +269,19 @@ export class PostgresDatabase implements SqlDatabase {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Not the pool's matter alone: what was asked for may wait for its turn, or between two attempts.
+    this.#closed = true;
+    await Promise.allSettled(this.#inFlight);
     await this.#pool[Symbol.asyncDispose]();
   }
+}
+
+/** Whether the mutation begins with `lockPaths`. */
+function changesPaths<N extends MutationName>(name: N, request: MutationRequest<N>): boolean {
+  if (name === 'removeTree') return true;
+  if (name !== 'moveEntry') return false;
+  const { from, to } = request as MutationRequest<'moveEntry'>;
+  return to.parentId !== from.parentId || to.name !== from.name || to.missingParents.length > 0;
 }
 
 function leavesWork<N extends MutationName>(name: N, request: MutationRequest<N>): boolean {

@@ -34,7 +34,6 @@ suite('the connection string of PostgreSQL', () => {
       ['postgres://u:secret@a/x?target_session_attrs=standby', /target_session_attrs=standby is of no use/],
       ['postgres://u:secret@::1/x', /"::1" is no server/],
       ['postgres://u:secret@a:0/x', /"a:0" is no server/],
-      ['postgres://u:secret[1@a/x', /it is no URL/],
       ['postgres://u:secret@a:70000/x', /"a:70000" is no server/],
     ] as const) {
       assert.throws(

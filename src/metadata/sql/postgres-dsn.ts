@@ -28,7 +28,7 @@ export function parsePostgresDsn(dsn: string): PostgresDsn {
   const userEnd = authority.lastIndexOf('@') + 1;
   const rest = URL.parse(`${scheme}${authority.slice(0, userEnd)}localhost${path}`);
   // Node.js's own error would carry the password along.
-  if (!rest) throw new Error('it is no URL; percent-encode special characters of the user and the password');
+  if (!rest) throw new Error('it is no URL');
   const attributes = take(rest, 'target_session_attrs');
   if (!ACCEPTED_ATTRIBUTES.includes(attributes)) {
     throw new Error(`target_session_attrs=${attributes} is of no use here: the servers must accept writes`);

@@ -19,7 +19,8 @@ export function messageOf(error: unknown): string {
 }
 
 const READ_ONLY_TRANSACTION = '25006';
-const UNIQUE_VIOLATION = '23505';
+/** Who creates something at the same time as somebody else is told so in one of these ways. */
+const ALREADY_THERE = new Set(['23505', '42710', '42P07']);
 /** The transaction's id is one that the server has yet to give. */
 const INVALID_PARAMETER_VALUE = '22023';
 
@@ -30,11 +31,9 @@ const DEADLOCK_DETECTED = '40P01';
 const FOREIGN_KEY_VIOLATION = '23503';
 const REPEATABLE = new Set([SERIALIZATION_FAILURE, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION]);
 
-const hasCode = (error: unknown, code: string): boolean => systemErrorCode(error) === code;
-
 export const isRepeatable = (error: unknown): boolean => REPEATABLE.has(systemErrorCode(error) ?? '');
-export const isUniqueViolation = (error: unknown): boolean => hasCode(error, UNIQUE_VIOLATION);
-export const isOfTheFuture = (error: unknown): boolean => hasCode(error, INVALID_PARAMETER_VALUE);
+export const isAlreadyThere = (error: unknown): boolean => ALREADY_THERE.has(systemErrorCode(error) ?? '');
+export const isOfTheFuture = (error: unknown): boolean => systemErrorCode(error) === INVALID_PARAMETER_VALUE;
 
 /** Whether the connection is of no use after this error: broken, ended by the server, or to a server that became a standby. */
 export function endsConnection(error: unknown): boolean {

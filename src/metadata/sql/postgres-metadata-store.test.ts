@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { TestPostgres } from '../../../test/support/postgres.ts';
+import { leavingContract } from '../leaving.contract.ts';
 import { metadataStoreContract } from '../metadata-store.contract.ts';
+import { movingContract } from '../moving.contract.ts';
+import { rebuildStoreContract } from '../rebuild-store.contract.ts';
 import { openPostgres } from './postgres-database.ts';
 import { SqlMetadataStore } from './sql-metadata-store.ts';
 
@@ -20,13 +23,18 @@ suite('PostgreSQL', () => {
     return open(last);
   };
   metadataStoreContract('SqlMetadataStore on PostgreSQL', openNew, { reopen: () => open(last) });
+  leavingContract('SqlMetadataStore on PostgreSQL', openNew);
+  rebuildStoreContract('SqlMetadataStore on PostgreSQL', openNew);
+  movingContract('SqlMetadataStore on PostgreSQL', openNew, { reopen: () => open(last) });
 
   test('several instances that open a new database at once migrate it once', async () => {
-    const dsn = await server.createDatabase();
-    const stores = await Promise.all(Array.from({ length: 6 }, () => open(dsn)));
-    for (const store of stores) {
-      assert.equal((await store.resolve([])).length, 1);
-      await store[Symbol.asyncDispose]();
+    for (let round = 0; round < 20; round++) {
+      const dsn = await server.createDatabase();
+      const stores = await Promise.all(Array.from({ length: 8 }, () => open(dsn)));
+      for (const store of stores) {
+        assert.equal((await store.resolve([])).length, 1);
+        await store[Symbol.asyncDispose]();
+      }
     }
   });
 });

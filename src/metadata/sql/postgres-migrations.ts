@@ -1,7 +1,7 @@
 /** Brings a PostgreSQL database's tables up to date; several instances may do so at once. */
 import { type Migration, readMigrations } from './migrations.ts';
 import type { PostgresConnection } from './postgres-connection.ts';
-import { isUniqueViolation } from './postgres-errors.ts';
+import { isAlreadyThere } from './postgres-errors.ts';
 import { INCARNATION_TABLE, nameIncarnation } from './postgres-transaction.ts';
 
 const WORDS = {
@@ -12,11 +12,13 @@ const WORDS = {
 };
 
 const TIMEOUT_MS = 60_000;
+/** A change of a large table takes its time, and so does waiting for the instance that makes it. */
+const MIGRATION_TIMEOUT_MS = 3_600_000;
 const MIGRATIONS_TABLE = 'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)';
 
 export async function migratePostgres(connection: PostgresConnection): Promise<void> {
   await createUnlessThere(connection, 'migrations', MIGRATIONS_TABLE);
-  for (const migration of readMigrations(WORDS)) await unlessRaced(applyOnce(connection, migration));
+  for (const migration of readMigrations(WORDS)) await applyOnce(connection, migration);
   await createUnlessThere(connection, 'incarnation', INCARNATION_TABLE);
   await nameIncarnation(connection, TIMEOUT_MS);
 }
@@ -31,10 +33,11 @@ async function createUnlessThere(connection: PostgresConnection, table: string, 
 async function applyOnce(connection: PostgresConnection, { number, sql }: Migration): Promise<void> {
   const find = 'SELECT number FROM migrations WHERE number = $1';
   if ((await connection.run(find, [number], TIMEOUT_MS)).length > 0) return;
-  await connection.script('BEGIN', TIMEOUT_MS);
+  const take = 'INSERT INTO migrations (number) VALUES ($1) ON CONFLICT DO NOTHING RETURNING number';
+  await connection.script('BEGIN; SET LOCAL statement_timeout = 0', TIMEOUT_MS);
   try {
-    await connection.run('INSERT INTO migrations (number) VALUES ($1)', [number], TIMEOUT_MS);
-    await connection.script(sql, TIMEOUT_MS);
+    const taken = await connection.run(take, [number], MIGRATION_TIMEOUT_MS);
+    if (taken.length > 0) await connection.script(sql, MIGRATION_TIMEOUT_MS);
     await connection.script('COMMIT', TIMEOUT_MS);
   } catch (error) {
     if (connection.isOpen) await connection.script('ROLLBACK', TIMEOUT_MS);
@@ -46,6 +49,6 @@ async function unlessRaced(work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch (error) {
-    if (!isUniqueViolation(error)) throw error;
+    if (!isAlreadyThere(error)) throw error;
   }
 }

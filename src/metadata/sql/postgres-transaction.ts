@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import type { PostgresConnection } from './postgres-connection.ts';
 import { ConnectionLost, isOfTheFuture } from './postgres-errors.ts';
 import type { SqlTransaction } from './sql-database.ts';
+import type { StoreMoment } from './store-fault.ts';
 
 export interface TransactionIdentity {
   readonly xid: string;
@@ -37,32 +38,46 @@ export interface TransactionLimits {
   readonly commitMs: number;
 }
 
+export interface TransactionOptions {
+  /** Whether the outcome is worth asking for; it costs no round trip, but an id. */
+  readonly identified: boolean;
+  /**
+   * Whether it waits for its turn before it looks at anything. Such transactions change the same row, of which only the
+   * first would be serialisable: of 50 at once the last would be repeated 49 times.
+   */
+  readonly inTurn: boolean;
+  readonly onMoment: (moment: StoreMoment) => void;
+}
+
 export const INCARNATION_TABLE = `CREATE UNLOGGED TABLE IF NOT EXISTS incarnation
   (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), token TEXT NOT NULL)`;
 
+const BEGIN = 'BEGIN ISOLATION LEVEL REPEATABLE READ';
+/** A lock is taken before the snapshot, so what it waited for is seen. It is in nobody else's way. */
+const TAKE_TURN = 'LOCK TABLE incarnation IN SHARE UPDATE EXCLUSIVE MODE';
 const IDENTIFY = 'SELECT pg_current_xact_id()::text AS xid, (SELECT token FROM incarnation) AS incarnation';
 const INQUIRE = 'SELECT pg_xact_status($1) AS status, (SELECT token FROM incarnation) AS incarnation';
 
-/**
- * Rejects with CommitUnanswered when the outcome is unknown; any other error means that nothing happened.
- * @param identified whether the outcome is worth asking for; it costs no round trip, but an id
- */
+/** Rejects with CommitUnanswered when the outcome is unknown; any other error means that nothing happened. */
 export async function transact<T>(
   connection: PostgresConnection,
   work: (transaction: SqlTransaction) => Promise<T>,
-  identified: boolean,
+  { identified, inTurn, onMoment }: TransactionOptions,
   { statementMs, commitMs }: TransactionLimits,
 ): Promise<T> {
   let identity: TransactionIdentity | undefined;
   let result: T;
   try {
+    onMoment('before-begin');
     // Together in one round trip. The work waits: behind a BEGIN that failed it would commit statement by statement.
     const [, found] = await Promise.all([
-      connection.script('BEGIN ISOLATION LEVEL REPEATABLE READ', statementMs),
+      connection.script(inTurn ? `${BEGIN}; ${TAKE_TURN}` : BEGIN, statementMs),
       identified ? connection.run(IDENTIFY, [], statementMs) : [],
     ]);
     identity = found[0] as TransactionIdentity | undefined;
+    onMoment('after-begin');
     result = await work({ all: (text, values) => connection.run(text, values, statementMs) });
+    onMoment('after-statements');
   } catch (error) {
     await rollBack(connection);
     throw error;
@@ -73,6 +88,7 @@ export async function transact<T>(
   } catch (error) {
     throw error instanceof ConnectionLost ? new CommitUnanswered(identity, result, error) : error;
   }
+  onMoment('after-commit');
   return result;
 }
 

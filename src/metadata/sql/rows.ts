@@ -1,6 +1,7 @@
 /** Rows of the tables ⇄ the types of the domain. */
 import type { BackendType, Entry, FileEntry } from '../../core/entry.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
+import type { Note } from '../catalog-store.ts';
 import type { InstanceRecord, NewEntry, OutboxItem } from '../metadata-store.ts';
 import type { SqlRow, SqlValue } from './sql-database.ts';
 
@@ -39,6 +40,7 @@ const INTEGER_COLUMNS: ReadonlySet<string> = new Set([
 ]);
 
 export const ENTRY_COLUMNS = ENTRY_COLUMN_NAMES.join(', ');
+export const ENTRY_COLUMN_COUNT = ENTRY_COLUMN_NAMES.length;
 
 /** The entry columns of the table named `alias`. */
 export const entryColumnsOf = (alias: string): string =>
@@ -122,6 +124,10 @@ export function toOutboxItem(row: SqlRow): OutboxItem {
   return { kind: 'move', ...attributes, to: text(row, 'to_path') as VirtualPath, content };
 }
 
+export function toNote(row: SqlRow): Note {
+  return { seq: integer(row, 'seq'), instanceId: text(row, 'instance_id'), entryId: text(row, 'entry_id') };
+}
+
 export function toInstance(row: SqlRow): InstanceRecord {
   return {
     id: text(row, 'id'),
@@ -133,6 +139,7 @@ export function toInstance(row: SqlRow): InstanceRecord {
     stopped: integer(row, 'stopped') !== 0,
     version: text(row, 'version'),
     process: text(row, 'process'),
+    draining: integer(row, 'draining') !== 0,
   };
 }
 

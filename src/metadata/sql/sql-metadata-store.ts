@@ -1,13 +1,17 @@
 /** The namespace on a SQL database; what differs between databases is in the driver. */
 import { type Entry, ROOT_ID } from '../../core/entry.ts';
+import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { User } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import type { HoldingsPage, Note } from '../catalog-store.ts';
 import type {
   ChangeAttributes,
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
+  HandOverDirectories,
   Heartbeat,
+  HeartbeatOutcome,
   InstanceFiles,
   InstanceRecord,
   LocatedContent,
@@ -18,12 +22,34 @@ import type {
   OutboxItem,
   RegisterInstance,
   RemoveEntry,
+  RemoveInstance,
+  RemoveInstanceOutcome,
   RemoveOutcome,
   RemoveTreeOutcome,
   ReplaceContent,
   ReplaceOutcome,
+  SetDraining,
 } from '../metadata-store.ts';
-import { ENTRY_COLUMNS, entryColumnsOf, text, toEntry, toFile, toInstance, toOutboxItem } from './rows.ts';
+import type {
+  BeginRebuild,
+  EndRebuild,
+  Misplacement,
+  RebuiltInstance,
+  RestoreEntries,
+  RestoreOutcome,
+} from '../rebuild-store.ts';
+import { LOCATE_HOLDINGS, LOCATE_PLACEHOLDERS, locateBy, toLocatedEntries } from './located-entries.ts';
+import {
+  ENTRY_COLUMNS,
+  entryColumnsOf,
+  integer,
+  text,
+  toEntry,
+  toFile,
+  toInstance,
+  toNote,
+  toOutboxItem,
+} from './rows.ts';
 import type { SqlDatabase } from './sql-database.ts';
 
 /** Contents located by one statement: a few fixed sizes keep the number of prepared statements small. */
@@ -37,6 +63,8 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   async resolve(names: readonly string[]): Promise<readonly Entry[]> {
+    const { resolve } = this.#database;
+    if (resolve) return (await resolve.call(this.#database, names)).map(toEntry);
     const size = RESOLVE_SIZES.find((candidate) => candidate >= names.length) ?? names.length;
     const values = Array.from({ length: size }, (_, index) => names[index] ?? null);
     return (await this.#database.read(resolveStatement(size), values)).map(toEntry);
@@ -118,6 +146,10 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#database.mutate('forgetOutbox', seqs);
   }
 
+  async watchOutbox(wake: () => void): Promise<AsyncDisposable> {
+    return (await this.#database.watch?.(wake)) ?? { async [Symbol.asyncDispose]() {} };
+  }
+
   async findInstance(id: string): Promise<InstanceRecord | undefined> {
     return (await this.#database.read('SELECT * FROM instances WHERE id = $1', [id])).map(toInstance)[0];
   }
@@ -130,7 +162,7 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#database.mutate('registerInstance', request);
   }
 
-  heartbeat(beat: Heartbeat): Promise<boolean> {
+  heartbeat(beat: Heartbeat): Promise<HeartbeatOutcome> {
     return this.#database.mutate('heartbeat', beat);
   }
 
@@ -138,8 +170,100 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#database.mutate('markStopped', { id, bootId });
   }
 
+  setDraining(request: SetDraining): Promise<boolean> {
+    return this.#database.mutate('setDraining', request);
+  }
+
+  handOverDirectories(request: HandOverDirectories): Promise<number> {
+    return this.#database.mutate('handOverDirectories', request);
+  }
+
+  removeInstance(request: RemoveInstance): Promise<RemoveInstanceOutcome> {
+    return this.#database.mutate('removeInstance', request);
+  }
+
   countFiles(): Promise<readonly InstanceFiles[]> {
     return this.#database.mutate('countFiles', undefined);
+  }
+
+  async countDirectories(instanceId: string): Promise<number> {
+    const sql = "SELECT COUNT(*) AS directories FROM entries WHERE type = 'directory' AND instance_id = $1";
+    const [row] = await this.#database.read(sql, [instanceId]);
+    return row ? integer(row, 'directories') : 0;
+  }
+
+  describeContents(contentIds: readonly string[]): Promise<readonly LocatedEntry[]> {
+    return this.#describe('content_id', contentIds);
+  }
+
+  describeEntries(entryIds: readonly string[]): Promise<readonly LocatedEntry[]> {
+    return this.#describe('id', entryIds);
+  }
+
+  async #describe(column: 'id' | 'content_id', wanted: readonly string[]): Promise<LocatedEntry[]> {
+    const located: LocatedEntry[] = [];
+    for (const { sql, values } of locateBy(column, wanted)) {
+      located.push(...toLocatedEntries(await this.#database.read(sql, values)));
+    }
+    return located;
+  }
+
+  async listHoldings(instanceId: string, after: string | undefined, limit: number): Promise<HoldingsPage> {
+    const sql = `SELECT MAX(id) AS last, COUNT(*) AS ids
+                 FROM (SELECT id FROM entries WHERE id > $1 ORDER BY id LIMIT $2) AS page`;
+    const [page] = await this.#database.read(sql, [after ?? '', limit]);
+    if (!page || integer(page, 'ids') === 0) return { entries: [], next: undefined };
+    const last = text(page, 'last');
+    const rows = await this.#database.read(LOCATE_HOLDINGS, [instanceId, after ?? '', last]);
+    return { entries: toLocatedEntries(rows), next: integer(page, 'ids') < limit ? undefined : last };
+  }
+
+  async listNotes(instanceId: string | undefined, limit: number): Promise<readonly Note[]> {
+    const rows =
+      instanceId === undefined
+        ? await this.#database.read('SELECT * FROM notes ORDER BY seq LIMIT $1', [limit])
+        : await this.#database.read('SELECT * FROM notes WHERE instance_id = $1 ORDER BY seq LIMIT $2', [
+            instanceId,
+            limit,
+          ]);
+    return rows.map(toNote);
+  }
+
+  forgetNotes(seqs: readonly number[]): Promise<void> {
+    return this.#database.mutate('forgetNotes', seqs);
+  }
+
+  identify(candidate: string): Promise<string> {
+    return this.#database.mutate('identify', candidate);
+  }
+
+  beginRebuild(request: BeginRebuild): Promise<boolean> {
+    return this.#database.mutate('beginRebuild', request);
+  }
+
+  restoreEntries(request: RestoreEntries): Promise<readonly RestoreOutcome[]> {
+    return this.#database.mutate('restoreEntries', request);
+  }
+
+  moveToPlaces(files: readonly Misplacement[]): Promise<void> {
+    return this.#database.mutate('moveToPlaces', files);
+  }
+
+  finishRebuild(instanceId: string): Promise<void> {
+    return this.#database.mutate('finishRebuild', instanceId);
+  }
+
+  async listRebuilds(): Promise<readonly RebuiltInstance[]> {
+    const rows = await this.#database.read('SELECT * FROM rebuilds ORDER BY instance_id', []);
+    return rows.map((row) => ({ instanceId: text(row, 'instance_id'), finished: integer(row, 'finished') !== 0 }));
+  }
+
+  async listPlaceholders(after: string | undefined, limit: number): Promise<readonly LocatedEntry[]> {
+    return toLocatedEntries(await this.#database.read(LOCATE_PLACEHOLDERS, [after ?? '', limit]));
+  }
+
+  endRebuild(request: EndRebuild): Promise<number> {
+    return this.#database.mutate('endRebuild', request);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { insufficientStorage, metadataUnavailable } from '../../core/errors.ts';
+import { faultState } from '../../core/fault-point.ts';
 import type { MutationName, MutationRequest, MutationResult } from './mutations.ts';
 import type { SqlDatabase, SqlRow, SqlValue } from './sql-database.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
@@ -23,7 +24,8 @@ const SQLITE_FULL = 13;
 /** Opens (and creates, and migrates) the database file. */
 export async function openSqlite(settings: WriterSettings): Promise<SqlDatabase> {
   mkdirSync(dirname(settings.path), { recursive: true });
-  const worker = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: settings });
+  const workerData: WriterSettings = { ...settings, faults: faultState() };
+  const worker = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData });
   const answer = await new Promise<WriterAnswer>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

@@ -6,8 +6,11 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, describe, it } from 'node:test';
 import { ROOT_ID } from '../../core/entry.ts';
+import { leavingContract } from '../leaving.contract.ts';
 import { alice, createAt, metadataStoreContract, sampleContent, sampleFile } from '../metadata-store.contract.ts';
 import type { MetadataStore } from '../metadata-store.ts';
+import { movingContract } from '../moving.contract.ts';
+import { rebuildStoreContract } from '../rebuild-store.contract.ts';
 import { mutations } from './mutations.ts';
 import type { SqlRow, SqlTransaction, SqlValue } from './sql-database.ts';
 import { SqlMetadataStore } from './sql-metadata-store.ts';
@@ -30,6 +33,20 @@ metadataStoreContract(
   },
   { reopen: () => openAt(lastPath) },
 );
+leavingContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
+movingContract(
+  'SqlMetadataStore on SQLite',
+  () => {
+    lastPath = newPath();
+    return openAt(lastPath);
+  },
+  { reopen: () => openAt(lastPath) },
+);
+
+rebuildStoreContract('SqlMetadataStore on SQLite', () => {
+  lastPath = newPath();
+  return openAt(lastPath);
+});
 
 describe('A SQLite file', () => {
   it('is refused with its path and the reason when it is no database', async () => {
@@ -54,7 +71,7 @@ describe('A SQLite file', () => {
     const path = newPath();
     for (let round = 0; round < 3; round++) await (await openAt(path))[Symbol.asyncDispose]();
     using database = new DatabaseSync(path);
-    assert.deepEqual(migrationsOf(database), [1, 2]);
+    assert.deepEqual(migrationsOf(database), [1, 2, 3]);
   });
 
   it('refuses by itself to remove a directory that has children, and children without a directory', async () => {

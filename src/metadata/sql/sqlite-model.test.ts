@@ -233,6 +233,13 @@ function withoutSeq(rows: readonly OutboxItem[]) {
     .sort((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1));
 }
 
+/** Ids of what was noted for an instance since the last call, in any order. */
+async function takeNotes(store: MetadataStore, id: string): Promise<string[]> {
+  const notes = await store.listNotes(id, 1000);
+  await store.forgetNotes(notes.map(({ seq }) => seq));
+  return notes.map(({ entryId }) => entryId).sort();
+}
+
 it('gives equal outcomes on SQLite and in memory for any sequence of commands', async () => {
   await using memory = new MemoryMetadataStore();
   await using sqlite = new SqlMetadataStore(
@@ -270,6 +277,7 @@ it('gives equal outcomes on SQLite and in memory for any sequence of commands', 
       for (const id of ['instance-1', 'instance-2']) {
         const rows = await sqlite.listOutbox(id, 1000);
         assert.deepEqual(withoutSeq(rows), withoutSeq(await memory.listOutbox(id, 1000)));
+        assert.deepEqual(await takeNotes(sqlite, id), await takeNotes(memory, id));
       }
     }),
     // A failure prints the seed and the path to its smallest case; another seed looks elsewhere.

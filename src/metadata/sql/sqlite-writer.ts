@@ -3,14 +3,18 @@
  * disk behind a commit. A batch of mutations becomes one transaction with one fsync.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { enableFaultPoints } from '../../core/fault-point.ts';
 import { readMigrations } from './migrations.ts';
 import { type MutationName, mutations } from './mutations.ts';
 import type { SqlTransaction } from './sql-database.ts';
 import { SqliteConnection, type SqliteDurability, sqliteResultCode, whenNotBusy } from './sqlite-connection.ts';
+import { storeFault } from './store-fault.ts';
 
 export interface WriterSettings {
   readonly path: string;
   readonly durability: SqliteDurability;
+  /** See fault-point.ts. */
+  readonly faults?: SharedArrayBuffer | undefined;
 }
 
 export interface WriterJob {
@@ -62,10 +66,15 @@ class SqliteWriter {
   /** All jobs in one commit; a job that fails is undone alone, a commit that fails fails them all. */
   async run(jobs: readonly WriterJob[]): Promise<WriterResult[]> {
     const results: WriterResult[] = [];
+    const names = jobs.map(({ name }) => name);
     try {
+      storeFault('before-begin', names);
       this.#begin();
+      storeFault('after-begin', names);
       for (const job of jobs) results.push(await this.#runJob(job));
+      storeFault('after-statements', names);
       this.#connection.exec('COMMIT');
+      storeFault('after-commit', names);
       return results;
     } catch (error) {
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
@@ -104,6 +113,7 @@ function toFailure(error: unknown): WriterFailure {
 }
 
 function serve(port: MessagePort, settings: WriterSettings): void {
+  if (settings.faults) enableFaultPoints(settings.faults);
   const answer = (message: WriterAnswer): void => port.postMessage(message);
   let writer: SqliteWriter;
   try {

@@ -1,42 +1,37 @@
-/** From a configuration to a running instance. The only file that names concrete drivers. */
+/** From a configuration to a running instance; tears down in reverse. */
 
-import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
-import { v7 as uuid } from 'uuid';
-import { Authenticator } from './auth/authenticator.ts';
-import type { Backend } from './backends/backend.ts';
-import type { ImportSource } from './backends/import-source.ts';
-import { openLocalImport } from './backends/local/import-open.ts';
-import { openLocalBackend } from './backends/local/local-backend.ts';
-import { type ClusterStatusOptions, clusterStatus } from './cluster/cluster-status.ts';
-import { Forwarder, type ForwardObserver } from './cluster/forward.ts';
-import { Membership } from './cluster/membership.ts';
-import { fetchFromPeer } from './cluster/peer-contents.ts';
-import { PeerDirectory } from './cluster/peer-directory.ts';
-import { PeerSigner } from './cluster/peer-signature.ts';
-import { processIdentity } from './cluster/process-identity.ts';
-import type { Config } from './config/config.ts';
-import { parseListenAddress } from './config/listen-address.ts';
-import type { BackendType } from './core/entry.ts';
-import { CallFSError } from './core/errors.ts';
-import { encodePath } from './core/virtual-path.ts';
-import type { CheckContext } from './engine/check-subject.ts';
-import { contentLedger } from './engine/content-ledger.ts';
-import type { EngineContext } from './engine/engine-context.ts';
-import { buildApp, buildMetricsApp } from './http/app.ts';
-import type { HttpServices, Readiness } from './http/http-services.ts';
-import { CONTENTS } from './http/request-target.ts';
-import { cachedCounts } from './metadata/cached-counts.ts';
-import type { MetadataStore } from './metadata/metadata-store.ts';
-import { SqlMetadataStore } from './metadata/sql/sql-metadata-store.ts';
-import { createLogger, type Logger } from './observability/logger.ts';
-import { createMetrics, type Metrics } from './observability/metrics.ts';
-import { timed } from './observability/timed.ts';
-import { VERSION } from './version.ts';
+import { Authenticator } from '../auth/authenticator.ts';
+import type { Backend } from '../backends/backend.ts';
+import { openLocalBackend } from '../backends/local/local-backend.ts';
+import { type ClusterStatusOptions, clusterStatus } from '../cluster/cluster-status.ts';
+import { Forwarder, type ForwardObserver } from '../cluster/forward.ts';
+import { Membership } from '../cluster/membership.ts';
+import { PeerDirectory } from '../cluster/peer-directory.ts';
+import { PeerSigner } from '../cluster/peer-signature.ts';
+import { processIdentity } from '../cluster/process-identity.ts';
+import { takingTurns } from '../cluster/takers.ts';
+import type { Config } from '../config/config.ts';
+import { parseListenAddress } from '../config/listen-address.ts';
+import type { BackendType } from '../core/entry.ts';
+import { faultState } from '../core/fault-point.ts';
+import { catalogLedger, contentLedger } from '../engine/content-ledger.ts';
+import type { EngineContext } from '../engine/engine-context.ts';
+import { buildApp, buildMetricsApp } from '../http/app.ts';
+import type { HttpServices, Readiness } from '../http/http-services.ts';
+import { cachedCounts } from '../metadata/cached-counts.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
+import { createLogger, type Logger } from '../observability/logger.ts';
+import { createMetrics, type Metrics } from '../observability/metrics.ts';
+import { timed } from '../observability/timed.ts';
+import { VERSION } from '../version.ts';
+
+import { contentFetcher, nobody } from './contents.ts';
+import { clock, ids } from './runtime.ts';
+import { holdsFiles, openStore } from './store.ts';
 
 export interface RunningInstance extends AsyncDisposable {
   /** Base URL under which it listens. */
@@ -47,10 +42,6 @@ export interface RunningInstance extends AsyncDisposable {
 
 /** Clients and peers get this long to finish what they are at when an instance stops. */
 const DRAIN_MS = 30_000;
-
-const clock = { now: () => Date.now() };
-// Node.js takes randomness for its own UUIDs in large pieces, so one a request costs next to nothing.
-const ids = { next: () => uuid(), nextRequest: () => randomUUID() };
 
 /** @throws Error with one line for the operator */
 export async function startInstance(config: Config): Promise<RunningInstance> {
@@ -75,9 +66,11 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   const backends = await openBackends(config, { store, log, metrics, started });
   const mayAsk = mayForward(config);
   const forwarder = mayAsk ? new Forwarder({ peers, signer, observer: observeForwards(metrics) }) : undefined;
+  const isDraining = (): boolean => membership.isDraining;
+  const findTaker = forwarder ? takingTurns(peers) : nobody;
   const fetchContent = contentFetcher(forwarder);
-  const engine = engineContext(config, { store, backends, log, metrics, fetchContent });
-  const status = statusOptions(config, { backends, peers, countFiles });
+  const engine = engineContext(config, { store, backends, log, metrics, fetchContent, isDraining, findTaker });
+  const status = statusOptions(config, { backends, peers, countFiles, isDraining });
   const services: HttpServices = {
     engine,
     authenticator: authenticatorOf(config),
@@ -96,63 +89,10 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   await membership.announce();
   if (services.forwarder) peers.watch();
   if (config.metrics.listen_addr) await listen(buildMetricsApp(services), config.metrics.listen_addr, started);
+  if (faultState()) log.warn('CALLFS_FAULT_POINT is set: this instance may kill itself; never serve with it');
   log.info({ url, endpoint, version: VERSION }, 'instance is running');
   const running = started.move();
   return { url, failed, [Symbol.asyncDispose]: () => running.disposeAsync() };
-}
-
-export interface CheckOptions {
-  /** Keep the instance from starting meanwhile, if it does not run. */
-  readonly claim: boolean;
-  /** Files of the operator that may lie under the data root. */
-  readonly excluded: readonly string[];
-}
-
-export interface OpenedCheck extends AsyncDisposable {
-  readonly context: CheckContext;
-}
-
-/**
- * Opens what a check of the configured instance works with, whether it runs or not; creates nothing.
- * @throws Error with one line for the operator
- */
-export async function openCheck(config: Config, { claim, excluded }: CheckOptions): Promise<OpenedCheck> {
-  await using opened = new AsyncDisposableStack();
-  const instanceId = config.instance_discovery.instance_id;
-  const { type, sqlite_path: sqlite } = config.metadata_store;
-  // First the disk: what is wrong there is told without touching a database.
-  const { openLocalHoldings } = await import('./backends/local/scan-holdings.ts');
-  const holdings = opened.use(
-    await openLocalHoldings({
-      root: config.backend.localfs_root_path,
-      instanceId,
-      claim,
-      excluded: [...excluded, ...storeFiles(config)],
-    }),
-  );
-  if (type === 'sqlite' && !existsSync(sqlite)) {
-    throw new Error(`metadata_store.sqlite_path: there is no file ${sqlite}, so nothing can be compared.`);
-  }
-  const store = opened.use(await openStore(config));
-  const held = opened.move();
-  return {
-    context: { instanceId, store, holdings, clock, ids },
-    [Symbol.asyncDispose]: () => held.disposeAsync(),
-  };
-}
-
-/** Only the driver that is asked for is loaded. */
-export async function openStore({
-  metadata_store: { type, sqlite_path: path, dsn },
-  server,
-}: Config): Promise<MetadataStore> {
-  const { durability } = server;
-  if (type === 'postgres') {
-    const { openPostgres } = await import('./metadata/sql/postgres-database.ts');
-    return new SqlMetadataStore(await openPostgres({ dsn, durability }));
-  }
-  const { openSqlite } = await import('./metadata/sql/sqlite-database.ts');
-  return new SqlMetadataStore(await openSqlite({ path, durability }));
 }
 
 interface BackendParts {
@@ -168,6 +108,8 @@ async function openBackends(config: Config, parts: BackendParts): Promise<Readon
     root: config.backend.localfs_root_path,
     instanceId: config.instance_discovery.instance_id,
     ledger: contentLedger(config.instance_discovery.instance_id, store),
+    catalog: catalogLedger(config.instance_discovery.instance_id, store),
+    holdsFiles: () => holdsFiles(config, store),
     durable: config.server.durability === 'full',
     onLostAndFound: (from, to) => {
       metrics.lostAndFound.inc();
@@ -176,74 +118,30 @@ async function openBackends(config: Config, parts: BackendParts): Promise<Readon
     onFailure: (error) => log.error({ err: error }, 'settling failed and will be repeated'),
   });
   started.use(local);
+  started.use(await store.watchOutbox(() => local.outboxPending()));
   const observe = (operation: string, seconds: number): void =>
     metrics.backendDuration.observe({ backend_type: local.type, operation }, seconds);
   return new Map([[local.type, timed<Backend>(local, observe)]]);
 }
 
 type EngineParts = Omit<BackendParts, 'started'> &
-  Pick<EngineContext, 'fetchContent'> & { readonly backends: ReadonlyMap<BackendType, Backend> };
+  Pick<EngineContext, 'fetchContent' | 'isDraining' | 'findTaker'> & {
+    readonly backends: ReadonlyMap<BackendType, Backend>;
+  };
 
-function engineContext(config: Config, { store, backends, log, metrics, fetchContent }: EngineParts): EngineContext {
+function engineContext(config: Config, { log, metrics, ...parts }: EngineParts): EngineContext {
   return {
+    ...parts,
     instanceId: config.instance_discovery.instance_id,
-    store,
-    backends,
     defaultBackend: config.backend.default_backend,
     clock,
     ids,
     maxUploadBytes: config.server.max_upload_size || undefined,
-    fetchContent,
     onAdopted: (path) => {
       metrics.adopted.inc();
       log.info({ path }, 'a file changed outside CallFS became a new version');
     },
   };
-}
-
-export interface AdoptionParts extends AsyncDisposable {
-  readonly engine: EngineContext;
-  readonly source: ImportSource;
-}
-
-export interface AdoptionOptions {
-  /** Absolute; undefined: what lies in the data root itself. */
-  readonly folder: string | undefined;
-  readonly copy: boolean;
-  readonly dryRun: boolean;
-  /** Files of the operator that may lie among those to be adopted. */
-  readonly excluded: readonly string[];
-}
-
-/**
- * What `callfs adopt` works with, beside the instance or in its absence.
- * @throws Error with one line for the operator
- */
-export async function openAdoption(config: Config, options: AdoptionOptions): Promise<AdoptionParts> {
-  const instanceId = config.instance_discovery.instance_id;
-  const source = await openLocalImport({
-    ...options,
-    root: config.backend.localfs_root_path,
-    instanceId,
-    durable: config.server.durability === 'full',
-    excluded: [...options.excluded, ...storeFiles(config)],
-    readOnly: options.dryRun,
-  });
-  const store = await openStore(config);
-  const backends: EngineContext['backends'] = new Map();
-  const engine: EngineContext = {
-    ...{ instanceId, store, backends, clock, ids },
-    defaultBackend: 'localfs',
-    maxUploadBytes: undefined,
-    fetchContent: contentFetcher(undefined),
-    onAdopted() {},
-  };
-  return { engine, source, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
-}
-
-/** SQLite's file and those that it keeps beside it. */
-function storeFiles({ metadata_store: { type, sqlite_path: path } }: Config): string[] {
-  return type === 'sqlite' ? ['', '-wal', '-shm', '-journal'].map((suffix) => path + suffix) : [];
 }
 
 function authenticatorOf({ auth }: Config): Authenticator {
@@ -253,15 +151,6 @@ function authenticatorOf({ auth }: Config): Authenticator {
 /** Unset means: when there is a way to prove to a peer who asks. */
 function mayForward({ handlers, auth }: Config): boolean {
   return handlers.enable_cross_server_support ?? auth.internal_proxy_secret !== '';
-}
-
-/** Instances that may not forward have no way to each other's bytes either. */
-function contentFetcher(forwarder: Forwarder | undefined): EngineContext['fetchContent'] {
-  return ({ instanceId, contentId }, path) => {
-    if (!forwarder) throw new CallFSError('MISDIRECTED_REQUEST', `The bytes of ${path} are on instance ${instanceId}.`);
-    const target = `${CONTENTS}${encodePath(path)}?content=${encodeURIComponent(contentId)}`;
-    return fetchFromPeer(forwarder, { instanceId, target, requestId: ids.nextRequest() });
-  };
 }
 
 interface PeerParts {
@@ -293,7 +182,7 @@ function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts)
   };
 }
 
-interface StatusParts extends Pick<ClusterStatusOptions, 'peers' | 'countFiles'> {
+interface StatusParts extends Pick<ClusterStatusOptions, 'peers' | 'countFiles' | 'isDraining'> {
   readonly backends: ReadonlyMap<BackendType, Backend>;
 }
 
@@ -305,6 +194,7 @@ function statusOptions(config: Config, { backends, ...parts }: StatusParts): Clu
     storeType: config.metadata_store.type,
     startedAtMs: clock.now(),
     backends: [...backends.keys()],
+    freeBytes: async () => await backends.get(config.backend.default_backend)?.freeBytes(),
   };
 }
 

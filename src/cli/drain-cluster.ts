@@ -1,0 +1,127 @@
+/** The cluster as a drain sees it: instances found through the store, asked and told over HTTP. */
+import { readFile } from 'node:fs/promises';
+import type { Config } from '../config/config.ts';
+import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
+import type { DrainContext, FileMove } from '../engine/drain-instance.ts';
+import type { DrainTarget } from '../engine/drain-targets.ts';
+import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import { adminKey } from './admin-key.ts';
+import { type InstanceAnswer, InstanceClient } from './instance-client.ts';
+
+/** Long enough to count the files of a large namespace, which the answer shows, too. */
+const SURVEY_WITHIN_MS = 60_000;
+const FILES = '/v1/files';
+
+export interface DrainClusterOptions {
+  readonly config: Config;
+  readonly store: MetadataStore;
+  /** The instance to be drained. */
+  readonly instanceId: string;
+  /** The only ones that may take files; undefined: any other. */
+  readonly to: readonly string[] | undefined;
+}
+
+export class DrainCluster implements DrainContext, Disposable {
+  readonly store: MetadataStore;
+  readonly #options: DrainClusterOptions;
+  readonly #client: InstanceClient;
+  /** Base URLs of those that answered when they were last looked for. */
+  readonly #endpoints = new Map<string, string>();
+
+  private constructor(options: DrainClusterOptions, client: InstanceClient) {
+    this.store = options.store;
+    this.#options = options;
+    this.#client = client;
+  }
+
+  static async open(options: DrainClusterOptions): Promise<DrainCluster> {
+    const { backend, cluster } = options.config;
+    const ca = cluster.ca_file ? await readFile(cluster.ca_file, 'utf8') : undefined;
+    const key = adminKey(options.config);
+    return new DrainCluster(
+      options,
+      new InstanceClient({ key, ca, skipTlsVerify: backend.internal_proxy_skip_tls_verify }),
+    );
+  }
+
+  readonly findTargets = async (): Promise<readonly DrainTarget[]> => {
+    const records = await this.store.listInstances();
+    this.#assertNamed(records);
+    const { instanceId, to } = this.#options;
+    const candidates = records.filter(
+      ({ id, draining, stopped }) => id !== instanceId && !draining && !stopped && (to?.includes(id) ?? true),
+    );
+    const reasons: string[] = [];
+    const targets = await Promise.all(
+      candidates.map((record) =>
+        this.#look(record).catch((error: unknown) => {
+          reasons.push(`${record.id}: ${error instanceof Error ? error.message : error}`);
+          return undefined;
+        }),
+      ),
+    );
+    const found = targets.filter((target) => target !== undefined);
+    if (found.length > 0 || this.#endpoints.size > 0) return found;
+    const why = reasons.length === 0 ? 'none is running that is not drained itself' : reasons.join('; ');
+    throw new Error(`No instance can take the files of ${instanceId} (${why}).`);
+  };
+
+  #assertNamed(records: readonly InstanceRecord[]): void {
+    const { instanceId, to = [] } = this.#options;
+    for (const id of [instanceId, ...to]) {
+      if (records.some((record) => record.id === id)) continue;
+      throw new Error(`There is no instance ${id}; there are ${records.map((record) => record.id).join(', ')}.`);
+    }
+    if (to.includes(instanceId)) throw new Error(`--to names ${instanceId}, which is to be drained.`);
+  }
+
+  async #look({ id, endpoint: registered }: InstanceRecord): Promise<DrainTarget> {
+    const endpoint = this.#options.config.instance_discovery.peer_endpoints[id] ?? registered;
+    if (endpoint === '') throw new Error('it has not told its address');
+    const request = { method: 'GET', endpoint, target: '/v1/cluster', timeoutMs: SURVEY_WITHIN_MS };
+    const { status, body } = await this.#client.ask(request);
+    if (status !== 200) throw refusal(status, body);
+    if (body.instance_id !== id) throw new Error(`at ${endpoint} answers ${body.instance_id}`);
+    this.#endpoints.set(id, endpoint);
+    const rows = Array.isArray(body.instances) ? (body.instances as Record<string, unknown>[]) : [];
+    const free = rows.find((row) => row.id === id)?.free_bytes;
+    return { instanceId: id, freeBytes: typeof free === 'number' ? free : undefined };
+  }
+
+  readonly move = async (path: VirtualPath, targetId: string): Promise<FileMove> => {
+    const endpoint = this.#endpoints.get(targetId) ?? '';
+    const body = { destination: path, instance: targetId };
+    try {
+      const answer = await this.#client.ask({ method: 'PATCH', endpoint, target: FILES + encodePath(path), body });
+      return toMove(answer);
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      return { kind: 'failed', reason: error instanceof Error ? error.message : String(error), isTargetsFault: true };
+    }
+  };
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]();
+  }
+}
+
+/** The instance understands the request and will never do it. */
+class Refused extends Error {}
+
+function refusal(status: number, { code, message }: InstanceAnswer['body']): Error {
+  if (status === 401 || status === 403) {
+    return new Refused('it does not accept the key; was it started with another configuration?');
+  }
+  return new Error(`${code ?? status}: ${message ?? 'no reason given'}`);
+}
+
+/** Files only go away meanwhile, or become directories. */
+const GONE: ReadonlySet<unknown> = new Set(['FILE_NOT_FOUND', 'NOT_A_DIRECTORY']);
+
+function toMove({ status, body }: InstanceAnswer): FileMove {
+  if (status === 200) return { kind: 'moved' };
+  if (GONE.has(body.code)) return { kind: 'gone' };
+  const error = refusal(status, body);
+  if (error instanceof Refused) throw error;
+  return { kind: 'failed', reason: error.message, isTargetsFault: body.code === 'INSUFFICIENT_STORAGE' };
+}

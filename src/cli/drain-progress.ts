@@ -1,0 +1,49 @@
+/** A progress bar for whoever waits at a terminal for a drain. */
+import type { Options, Params, SingleBar } from 'cli-progress';
+import type { DrainProgress } from '../engine/drain-instance.ts';
+import { bytesText } from './bytes-text.ts';
+
+export class DrainProgressBar implements Disposable {
+  readonly #bar: SingleBar | undefined;
+  #progress: DrainProgress | undefined;
+
+  private constructor(bar: SingleBar | undefined) {
+    this.#bar = bar;
+  }
+
+  static async open(instanceId: string): Promise<DrainProgressBar> {
+    if (!process.stderr.isTTY) return new DrainProgressBar(undefined);
+    const { Format, SingleBar } = (await import('cli-progress')).default;
+    const format = (options: Options, { progress, eta }: Params): string => {
+      const { moved, total } = shown.#progress ?? NOTHING;
+      const files = `${moved.files} of ${total.files} files`;
+      const bytes = `${bytesText(moved.sizeBytes)} of ${bytesText(total.sizeBytes)}`;
+      const left = Format.TimeFormat(eta, options, 1);
+      return `draining ${instanceId} [${Format.BarFormat(progress, options)}] ${files}, ${bytes}, ${left} left`;
+    };
+    const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
+    const shown = new DrainProgressBar(bar);
+    bar.start(0, 0);
+    return shown;
+  }
+
+  show(progress: DrainProgress): void {
+    this.#progress = progress;
+    const { moved, total } = progress;
+    this.#bar?.setTotal(costOf(total));
+    this.#bar?.update(costOf(moved));
+  }
+
+  [Symbol.dispose](): void {
+    this.#bar?.stop();
+  }
+}
+
+const NOTHING: DrainProgress = { moved: { files: 0, sizeBytes: 0 }, total: { files: 0, sizeBytes: 0 } };
+
+/** Small files take as long as so many bytes. */
+const BYTES_PER_FILE = 64 * 1024;
+
+function costOf({ files, sizeBytes }: DrainProgress['moved']): number {
+  return sizeBytes + files * BYTES_PER_FILE;
+}
