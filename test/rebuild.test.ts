@@ -65,7 +65,9 @@ async function takeSnapshot(cluster: TestCluster): Promise<Snapshot> {
   const target = '/v1/directories/?recursive=true&max_depth=2048';
   const { status, text } = await call('GET', cluster.at(0).url, target, { key: ADMIN_KEY, headers });
   assert.equal(status, 200);
-  const rows = query(cluster, 'SELECT * FROM entries ORDER BY id').map((row) => JSON.stringify(row));
+  // The root's version only counts changes of paths.
+  const sql = "SELECT *, CASE id WHEN 'root' THEN 0 ELSE version END AS version FROM entries ORDER BY id";
+  const rows = query(cluster, sql).map((row) => JSON.stringify(row));
   return { rows: rows.join('\n'), listing: text };
 }
 

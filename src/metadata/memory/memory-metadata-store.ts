@@ -134,6 +134,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     } else if (!relocated || entry.type === 'directory') {
       return { kind: 'moved', entry };
     }
+    if (isRenamed) tree.put({ ...tree.root, version: tree.root.version + 1 });
     const standing = to.missingParents.length > 0 ? undefined : tree.findChild(to.parentId, to.name);
     const path = tree.pathOf(entry);
     if (entry.type === 'file' && relocated) this.#discard(entry);

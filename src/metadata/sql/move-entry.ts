@@ -55,11 +55,11 @@ function isRenamed({ from, to }: MoveEntry): boolean {
 
 /**
  * Changes of paths come one after the other: two directories can never be moved into each other at the same time, and
- * paths written to the outbox are those that disks have after everything before. To write the root is the lock, even if
- * nothing changes in it: of two transactions that do it side by side one cannot be serialised.
+ * paths written to the outbox are those that disks have after everything before. To write the root is the lock: of two
+ * transactions that do it side by side one cannot be serialised. Its version tells readers that paths have changed.
  */
 export async function lockPaths(tx: SqlTransaction): Promise<void> {
-  await tx.all(`UPDATE entries SET version = version WHERE id = '${ROOT_ID}'`, []);
+  await tx.all(`UPDATE entries SET version = version + 1 WHERE id = '${ROOT_ID}'`, []);
 }
 
 interface Paths {
