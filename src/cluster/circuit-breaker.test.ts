@@ -103,3 +103,40 @@ test('who suspects while a probe runs waits for that probe', async () => {
   assert.equal(peer.probes, 1);
   assert.deepEqual(tested.sight, { up: true, sinceMs: 1000 });
 });
+
+test('a check takes silence for a failure only when it lasts, a refused connection at once', async () => {
+  for (const [failure, probes] of [
+    [peerTimeout('two'), 2],
+    [proxyFailure('two', 'connection refused'), 1],
+  ] as const) {
+    const { tested, peer } = breaker();
+    peer.failure = failure;
+    await tested.check();
+    assert.equal(peer.probes, probes);
+    assert.equal(tested.isUp, false);
+    tested.close();
+  }
+  let probes = 0;
+  const tested = new CircuitBreaker({
+    probe: async () => (++probes === 1 ? peerTimeout('two') : undefined),
+    onChange: () => assert.fail('nothing changes'),
+    clock: { now: () => 1 },
+  });
+  await tested.check();
+  assert.equal(probes, 2);
+  assert.equal(tested.isUp, true);
+});
+
+test('a peer that answers others while a probe waits is slow, not down', async () => {
+  const tested: CircuitBreaker = new CircuitBreaker({
+    async probe() {
+      tested.answered();
+      return peerTimeout('two');
+    },
+    onChange: () => assert.fail('nothing changes'),
+    clock: { now: () => 1 },
+  });
+  await tested.suspect();
+  await tested.check();
+  assert.equal(tested.isUp, true);
+});

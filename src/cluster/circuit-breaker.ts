@@ -27,6 +27,7 @@ export class CircuitBreaker {
   #failure: CallFSError | undefined;
   /** When it was first seen to answer, or to answer no longer; undefined: it was never seen to answer. */
   #sinceMs: number | undefined;
+  #answers = 0;
   #timer: NodeJS.Timeout | undefined;
   #suspicion: Promise<void> | undefined;
   #closed = false;
@@ -63,23 +64,40 @@ export class CircuitBreaker {
 
   /** The peer has just answered a request. */
   answered(): void {
+    this.#answers += 1;
     // One that came through while nobody else gets an answer does not close the breaker; a probe does.
     if (this.isUp) this.#sinceMs ??= this.#options.clock.now();
   }
 
   /** The peer may be down: if it does not answer a probe either, that answers every request until it is back. */
   suspect(): Promise<void> {
+    return this.#lookOnce(1);
+  }
+
+  /** Nothing speaks against the peer: silence alone tells only when it lasts. */
+  check(): Promise<void> {
+    return this.#lookOnce(2);
+  }
+
+  #lookOnce(probes: number): Promise<void> {
     if (this.#failure) return Promise.resolve();
-    this.#suspicion ??= this.#look().finally(() => {
+    this.#suspicion ??= this.#look(probes).finally(() => {
       this.#suspicion = undefined;
     });
     return this.#suspicion;
   }
 
-  async #look(): Promise<void> {
-    const failure = await this.#options.probe();
-    if (failure) this.open(failure);
-    else this.answered();
+  /** @param probes that must find silence before the peer counts as down */
+  async #look(probes: number): Promise<void> {
+    for (let left = probes; ; left--) {
+      const answers = this.#answers;
+      const failure = await this.#options.probe();
+      if (!failure) return this.answered();
+      const isSilent = failure.code === 'PEER_TIMEOUT';
+      // Slow, as a busy instance is, but it answers others meanwhile.
+      if (isSilent && this.#answers !== answers) return;
+      if (!isSilent || left <= 1) return this.open(failure);
+    }
   }
 
   #scheduleProbe(): void {

@@ -76,7 +76,7 @@ export class Peer {
 
   /** Finds out whether the peer answers, so that requests need not. */
   watch(): Promise<void> {
-    return this.#breaker.suspect();
+    return this.#breaker.check();
   }
 
   async close(): Promise<void> {
