@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { assertAtRest, assertNothingForeign, filesOnDisk } from './support/at-rest.ts';
 import { type Answer, call } from './support/client.ts';
-import { ADMIN_KEY, BOB_KEY, startCluster, type TestCluster } from './support/cluster.ts';
+import { ADMIN_KEY, ALICE_KEY, BOB_KEY, startCluster, type TestCluster } from './support/cluster.ts';
+import { RawConnection } from './support/raw-connection.ts';
 import { waitFor } from './support/wait-for.ts';
 
 suite('PATCH', () => {
@@ -109,7 +110,7 @@ suite('PATCH', () => {
       ['/odd/dir', { destination: '/odd/dir/file/dir' }, 400, 'BAD_REQUEST'],
       ['/odd/dir/file', { destination: '/odd/dir/file/x' }, 409, 'NOT_A_DIRECTORY'],
       ['/odd/dir/file', { destination: '/odd/new/' }, 400, 'BAD_REQUEST'],
-      ['/odd/dir/file', { name: 'a/b' }, 400, 'INVALID_PATH'],
+      ['/odd/dir/file', { name: 'a/b' }, 400, 'BAD_REQUEST'],
       ['/odd/dir/file', { name: '..' }, 400, 'INVALID_PATH'],
       ['/odd/dir/file', { destination: '/.callfs/x' }, 400, 'INVALID_PATH'],
       ['/odd/dir/file', { destination: 'relative' }, 400, 'BAD_REQUEST'],
@@ -154,6 +155,23 @@ suite('PATCH', () => {
     assert.equal((await call('PATCH', cluster.at(1).url, '/v1/files/mine/file', { body, headers: wrong })).status, 412);
     const right = { 'if-match': String(headers.etag) };
     assert.equal((await call('PATCH', cluster.at(1).url, '/v1/files/mine/file', { body, headers: right })).status, 200);
+  });
+
+  test('says what it knows from the path before it asks for the body', async () => {
+    await put(0, '/asked/file', 'x', { 'x-callfs-mode': '0600' });
+    const cases: readonly [string, string, number][] = [
+      ['/asked/none', ALICE_KEY, 404],
+      ['/asked/file', BOB_KEY, 403],
+    ];
+    for (const at of [0, 1]) {
+      for (const [path, key, status] of cases) {
+        using client = await RawConnection.open(cluster.at(at).url);
+        const headers = { authorization: `Bearer ${key}`, 'content-length': '14', expect: '100-continue' };
+        client.sendHead('PATCH', `/v1/files${path}`, headers);
+        const answer = await client.answer('PATCH');
+        assert.deepEqual([answer.status, client.interim], [status, []], answer.text);
+      }
+    }
   });
 
   test('brings a file to another instance: same bytes, ETag, type, time and mode, another owner', async () => {

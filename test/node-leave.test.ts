@@ -133,6 +133,41 @@ suite('callfs node drain', { timeout: 180_000 }, () => {
     assert.deepEqual(await heldBy(cluster, b), { files: 0, directories: 0 });
   });
 
+  test('a frozen target neither keeps it for good nor from being stopped', async () => {
+    await using cluster = await startCluster({ instances: 2 });
+    const [a, b] = [cluster.at(0), cluster.at(1)];
+    for (let file = 0; file < 300; file++) await put(b, `/many/${file}.txt`, 'x');
+    // As fast as it goes, so that requests are on their way whenever the target freezes.
+    const freeze = async (): Promise<RunningDrain> => {
+      const before = (await heldBy(cluster, b)).files;
+      const drain = new RunningDrain(b, b, ['--parallel', '2']);
+      // More than an earlier drain that was broken off may have left on their way.
+      await waitFor('files to be moved', async () => (await heldBy(cluster, b)).files < before - 5);
+      a.signal('SIGSTOP');
+      return drain;
+    };
+    {
+      await using stopped = await freeze();
+      const askedAt = performance.now();
+      const { exitCode, stdout } = await stopped.end('SIGINT');
+      const ms = performance.now() - askedAt;
+      assert.ok(ms < 2500, `${ms} ms`);
+      assert.equal(exitCode, 3);
+      assert.match(stdout, /Stopped: callfs-2 still holds \d+ files/);
+    }
+    a.signal('SIGCONT');
+    await using givenUp = await freeze();
+    const frozenAt = performance.now();
+    const { exitCode, stdout, stderr } = await givenUp.ended;
+    const ms = performance.now() - frozenAt;
+    assert.ok(ms < 40_000, `${ms} ms`);
+    assert.deepEqual([exitCode, stderr], [3, '']);
+    assert.match(stdout, /Given up: callfs-2 still holds \d+ files/);
+    a.signal('SIGCONT');
+    await succeed(b, 'drain', b.id);
+    assert.deepEqual(await heldBy(cluster, b), { files: 0, directories: 0 });
+  });
+
   test('refuses what cannot be', async () => {
     await using cluster = await startCluster({ instances: 2 });
     const [a, b] = [cluster.at(0), cluster.at(1)];

@@ -38,6 +38,7 @@ const NOT_REPEATED: Readonly<Record<string, string>> = {
   adopt: 'what it asks of a store is in the contract suite',
   'adopt-watch': 'what it asks of a store is in the contract suite',
   'fault-data-root': 'is about disks',
+  rebuild: 'loses an SQLite file; has a test on PostgreSQL of its own',
   'fault-start': 'is about SQLite files, among others',
   fsck: 'has a test on PostgreSQL of its own',
   'move-large': 'is about the size of a tree, which the contract suite has for every store',

@@ -72,7 +72,7 @@ async function takeSnapshot(cluster: TestCluster): Promise<Snapshot> {
 }
 
 /** Nothing is left for anybody to do, so that the catalogs are complete. */
-async function atRest(cluster: TestCluster): Promise<void> {
+async function atRest(cluster: Pick<TestCluster, 'folder' | 'instances'>): Promise<void> {
   await waitFor('all disks and catalogs to follow', () => {
     const [left] = query(cluster, 'SELECT (SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM notes) AS items');
     return left?.items === 0 && cluster.instances.every((instance) => stagedFiles(instance).length === 0);
@@ -83,11 +83,20 @@ function loseStore(cluster: TestCluster): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(storeFile(cluster) + suffix, { force: true });
 }
 
-async function rebuild(exitCode: number, instances: readonly TestInstance[], ...options: string[]): Promise<Report> {
+/** @param exitCode undefined: 3 as long as something is missing */
+async function rebuild(
+  exitCode: number | undefined,
+  instances: readonly TestInstance[],
+  ...options: string[]
+): Promise<Report> {
   const configs = instances.flatMap(({ configFile }) => ['-c', configFile]);
   const ended = await run(['rebuild', ...configs, '--json', ...options], PATIENT);
-  assert.equal(ended.exitCode, exitCode, (ended.stderr + ended.stdout).slice(0, 3000));
-  return JSON.parse(ended.stdout) as Report;
+  const output = (ended.stderr + ended.stdout).slice(0, 3000);
+  if (exitCode !== undefined) assert.equal(ended.exitCode, exitCode, output);
+  const report = JSON.parse(ended.stdout) as Report;
+  const isMissing = report.missing_root || Object.keys(report.missing_directories).length > 0;
+  if (exitCode === undefined) assert.equal(ended.exitCode, isMissing ? 3 : 0, output);
+  return report;
 }
 
 async function assertClean(instance: TestInstance): Promise<void> {
@@ -214,7 +223,7 @@ suite('rebuilding a namespace', () => {
       }
       const last = order.length - 1;
       for (const [turn, position] of order.entries()) {
-        const report = await rebuild(0, [cluster.at(position)]);
+        const report = await rebuild(turn === last ? 0 : undefined, [cluster.at(position)]);
         if (turn === last) assert.deepEqual(report.missing_directories, {});
       }
       const again = await rebuild(0, [cluster.at(0)]);
@@ -376,21 +385,71 @@ suite('rebuilding a namespace', () => {
     await assert.rejects(a.start(), /has nothing of callfs-1.*callfs rebuild/);
     assert.deepEqual(stagedFiles(a), ['acknowledged']);
     rmSync(join(a.dataRoot, '.callfs/staging/acknowledged'));
-    const report = await rebuild(0, [a]);
+    const report = await rebuild(3, [a]);
     assert.deepEqual(report.missing_directories, { 'callfs-2': 1 });
     assert.equal(report.missing_root, isRootMissing);
     await a.start();
     assert.equal((await call('GET', a.url, '/v1/files/of-b/file', { key: ADMIN_KEY })).text, 'text');
     await a.stop();
-    const finished = await rebuild(0, [a], '--finish');
+    const finished = await rebuild(3, [a], '--finish');
     assert.equal(finished.made_directories, isRootMissing ? 2 : 1);
     assert.equal(finished.missing_root, false);
     await a.start();
-    assert.equal((await call('GET', a.url, '/v1/files/of-b/file')).text, 'text');
-    const { headers } = await call('HEAD', a.url, '/v1/files/of-b/');
+    assert.equal((await call('GET', a.url, '/v1/files/of-b/file', { key: ADMIN_KEY })).text, 'text');
+    const { headers } = await call('HEAD', a.url, '/v1/files/of-b/', { key: ADMIN_KEY });
     assert.equal(headers['x-callfs-owner'], 'root');
-    assert.equal(headers['x-callfs-mode'], '0755');
+    assert.equal(headers['x-callfs-mode'], '0700');
     await assertClean(a);
+  });
+
+  test('opens no private directory, and gives each back as it was when its maker is rebuilt after the end', async () => {
+    await using cluster = await startCluster({ instances: 2 });
+    const [a, b] = [cluster.at(0), cluster.at(1)];
+    for (const path of ['/private', '/given']) {
+      await makeDirectory(b, path);
+      await put(a, `${path}/file`, 'secret');
+      await patch(b, path, { mode: '0700' });
+    }
+    await atRest(cluster);
+    const before = await takeSnapshot(cluster);
+    await Promise.all([a.kill(), b.kill()]);
+    const assertPrivate = async (): Promise<void> => {
+      const answer = await call('GET', a.url, '/v1/files/private/file', { key: BOB_KEY });
+      assert.equal(answer.status, 403);
+    };
+    const kept = cluster.instances.map(({ dataRoot }) => join(dataRoot, '.callfs/catalog'));
+    for (const catalog of kept) cpSync(catalog, `${catalog}-kept`, { recursive: true });
+    for (const isGiven of [false, true]) {
+      loseStore(cluster);
+      for (const catalog of kept) {
+        rmSync(catalog, { recursive: true });
+        cpSync(`${catalog}-kept`, catalog, { recursive: true });
+      }
+      assert.deepEqual((await rebuild(3, [a])).missing_directories, { 'callfs-2': 2 });
+      await a.start();
+      await assertPrivate();
+      await a.stop();
+      await rebuild(3, [a], '--finish');
+      assert.deepEqual((await rebuild(0, [a])).missing_directories, {});
+      await a.start();
+      await assertPrivate();
+      if (isGiven) await patch(a, '/given', { mode: '0750', owner: 'bob' }, ADMIN_KEY);
+      await atRest({ folder: cluster.folder, instances: [a] });
+      await a.stop();
+      const [report] = (await rebuild(isGiven ? 3 : 0, [b])).instances;
+      assert.deepEqual(
+        report?.findings.map(({ kind, path }) => `${kind} ${path}`),
+        isGiven ? ['changed-directory /given'] : [],
+      );
+      await Promise.all([a.start(), b.start()]);
+      await assertPrivate();
+      if (isGiven) {
+        const { headers } = await call('HEAD', a.url, '/v1/files/given/', { key: ADMIN_KEY });
+        assert.deepEqual([headers['x-callfs-owner'], headers['x-callfs-mode']], ['bob', '0750']);
+      } else assertEqual(await takeSnapshot(cluster), before);
+      for (const instance of cluster.instances) await assertClean(instance);
+      await Promise.all([a.kill(), b.kill()]);
+    }
   });
 
   test('reports what is in the way and overwrites nothing', async () => {
@@ -485,7 +544,7 @@ suite(`a namespace of ${ENTRIES} entries over three instances`, () => {
     await Promise.all(cluster.instances.map((instance) => instance.kill()));
     loseStore(cluster);
     const startedAt = performance.now();
-    for (const position of [1, 2, 0]) await rebuild(0, [cluster.at(position)]);
+    for (const position of [1, 2, 0]) await rebuild(position === 0 ? 0 : undefined, [cluster.at(position)]);
     t.diagnostic(`rebuilt in ${Math.round(performance.now() - startedAt)} ms`);
     await Promise.all(cluster.instances.map((instance) => instance.start()));
     assertEqual(await takeSnapshot(cluster), before);

@@ -10,6 +10,12 @@ import { type InstanceAnswer, InstanceClient } from './instance-client.ts';
 
 /** Long enough to count the files of a large namespace, which the answer shows, too. */
 const SURVEY_WITHIN_MS = 60_000;
+/** Until an instance tells that it runs at all. */
+const ALIVE_WITHIN_MS = 5000;
+/** While it copies a file it says each second that it works on it. */
+const SILENT_MOVE_MS = 10_000;
+/** For moves on their way to be finished once the drain is told to stop. */
+const STOP_WITHIN_MS = 1000;
 const FILES = '/v1/files';
 
 export interface DrainClusterOptions {
@@ -19,6 +25,8 @@ export interface DrainClusterOptions {
   readonly instanceId: string;
   /** The only ones that may take files; undefined: any other. */
   readonly to: readonly string[] | undefined;
+  /** Aborted: requests that are not answered soon are broken off. */
+  readonly signal: AbortSignal;
 }
 
 export class DrainCluster implements DrainContext, Disposable {
@@ -28,21 +36,30 @@ export class DrainCluster implements DrainContext, Disposable {
   /** Base URLs of those that answered when they were last looked for. */
   readonly #endpoints = new Map<string, string>();
 
-  private constructor(options: DrainClusterOptions, client: InstanceClient) {
+  readonly #stop: AbortController;
+  #stopTimer: NodeJS.Timeout | undefined;
+
+  private constructor(options: DrainClusterOptions, client: InstanceClient, stop: AbortController) {
     this.store = options.store;
     this.#options = options;
     this.#client = client;
+    this.#stop = stop;
+    options.signal.addEventListener('abort', this.#onStop, { once: true });
+    if (options.signal.aborted) this.#onStop();
   }
 
   static async open(options: DrainClusterOptions): Promise<DrainCluster> {
     const { backend, cluster } = options.config;
     const ca = cluster.ca_file ? await readFile(cluster.ca_file, 'utf8') : undefined;
     const key = adminKey(options.config);
-    return new DrainCluster(
-      options,
-      new InstanceClient({ key, ca, skipTlsVerify: backend.internal_proxy_skip_tls_verify }),
-    );
+    const skipTlsVerify = backend.internal_proxy_skip_tls_verify;
+    const stop = new AbortController();
+    return new DrainCluster(options, new InstanceClient({ key, ca, skipTlsVerify, signal: stop.signal }), stop);
   }
+
+  readonly #onStop = (): void => {
+    this.#stopTimer = setTimeout(() => this.#stop.abort(), STOP_WITHIN_MS);
+  };
 
   readonly findTargets = async (): Promise<readonly DrainTarget[]> => {
     const records = await this.store.listInstances();
@@ -78,8 +95,9 @@ export class DrainCluster implements DrainContext, Disposable {
   async #look({ id, endpoint: registered }: InstanceRecord): Promise<DrainTarget> {
     const endpoint = this.#options.config.instance_discovery.peer_endpoints[id] ?? registered;
     if (endpoint === '') throw new Error('it has not told its address');
-    const request = { method: 'GET', endpoint, target: '/v1/cluster', timeoutMs: SURVEY_WITHIN_MS };
-    const { status, body } = await this.#client.ask(request);
+    const get = { method: 'GET', endpoint };
+    await this.#client.ask({ ...get, target: '/health', timeoutMs: ALIVE_WITHIN_MS });
+    const { status, body } = await this.#client.ask({ ...get, target: '/v1/cluster', timeoutMs: SURVEY_WITHIN_MS });
     if (status !== 200) throw refusal(status, body);
     if (body.instance_id !== id) throw new Error(`at ${endpoint} answers ${body.instance_id}`);
     this.#endpoints.set(id, endpoint);
@@ -92,15 +110,18 @@ export class DrainCluster implements DrainContext, Disposable {
     const endpoint = this.#endpoints.get(targetId) ?? '';
     const body = { destination: path, instance: targetId };
     try {
-      const answer = await this.#client.ask({ method: 'PATCH', endpoint, target: FILES + encodePath(path), body });
-      return toMove(answer);
+      const request = { method: 'PATCH', endpoint, target: FILES + encodePath(path), body };
+      return toMove(await this.#client.ask({ ...request, timeoutMs: SILENT_MOVE_MS }));
     } catch (error) {
       if (error instanceof Refused) throw error;
+      if (this.#stop.signal.aborted) return { kind: 'failed', reason: 'broken off', isTargetsFault: false };
       return { kind: 'failed', reason: error instanceof Error ? error.message : String(error), isTargetsFault: true };
     }
   };
 
   [Symbol.dispose](): void {
+    this.#options.signal.removeEventListener('abort', this.#onStop);
+    clearTimeout(this.#stopTimer);
     this.#client[Symbol.dispose]();
   }
 }

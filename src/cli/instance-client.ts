@@ -1,4 +1,4 @@
-/** Requests of a command to instances of the cluster. Without a time limit where a whole file may be copied meanwhile. */
+/** Requests of a command to instances of the cluster. However long one takes, it ends when the instance falls silent. */
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { json } from 'node:stream/consumers';
@@ -9,6 +9,8 @@ export interface InstanceClientOptions {
   /** Certificates to trust beside the system's, as PEM. */
   readonly ca: string | undefined;
   readonly skipTlsVerify: boolean;
+  /** Aborted: what is not answered yet is broken off. */
+  readonly signal: AbortSignal;
 }
 
 export interface InstanceRequest {
@@ -19,8 +21,8 @@ export interface InstanceRequest {
   readonly target: string;
   /** Sent as JSON. */
   readonly body?: object;
-  /** Without a byte from the instance. */
-  readonly timeoutMs?: number;
+  /** Without a byte from the instance; that it is still working (102) counts. */
+  readonly timeoutMs: number;
 }
 
 export interface InstanceAnswer {
@@ -30,11 +32,13 @@ export interface InstanceAnswer {
 
 export class InstanceClient implements Disposable {
   readonly #key: string;
+  readonly #signal: AbortSignal;
   readonly #http = new http.Agent({ keepAlive: true });
   readonly #https: https.Agent;
 
-  constructor({ key, ca, skipTlsVerify }: InstanceClientOptions) {
+  constructor({ key, ca, skipTlsVerify, signal }: InstanceClientOptions) {
     this.#key = key;
+    this.#signal = signal;
     const trusted = ca === undefined ? {} : { ca };
     this.#https = new https.Agent({ keepAlive: true, rejectUnauthorized: !skipTlsVerify, ...trusted });
   }
@@ -48,22 +52,18 @@ export class InstanceClient implements Disposable {
     return { status: answer.statusCode ?? 0, body: parsed as Record<string, unknown> };
   }
 
-  #send(
-    method: string,
-    url: string,
-    text: string | undefined,
-    timeoutMs: number | undefined,
-  ): Promise<http.IncomingMessage> {
+  #send(method: string, url: string, text: string | undefined, timeoutMs: number): Promise<http.IncomingMessage> {
     const isSecure = url.startsWith('https:');
     const headers = { authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' };
     const length = text === undefined ? {} : { 'content-length': Buffer.byteLength(text) };
-    const options = { method, headers: { ...headers, ...length }, agent: isSecure ? this.#https : this.#http };
+    const agent = isSecure ? this.#https : this.#http;
+    // As an option it also limits how long a connection takes to come about.
+    const limits = { timeout: timeoutMs, signal: this.#signal };
+    const options = { method, headers: { ...headers, ...length }, agent, ...limits };
     return new Promise((resolve, reject) => {
       const request = (isSecure ? https : http).request(url, options, resolve);
       request.on('error', reject);
-      if (timeoutMs !== undefined) {
-        request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
-      }
+      request.on('timeout', () => request.destroy(new Error(`no sign of life within ${timeoutMs / 1000} s`)));
       request.end(text);
     });
   }

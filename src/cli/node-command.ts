@@ -158,7 +158,7 @@ async function drain(instanceId: string, options: DrainOptions): Promise<void> {
     import('./drain-progress.ts'),
     import('./drain-report.ts'),
   ]);
-  using cluster = await DrainCluster.open({ ...opened, instanceId, to });
+  using cluster = await DrainCluster.open({ ...opened, instanceId, to, signal });
   const run = async () => {
     using bar = await DrainProgressBar.open(instanceId);
     const request = { instanceId, parallel, bytesPerSecond, signal };

@@ -31,16 +31,18 @@ back as they were. Nothing is taken for granted: each file is looked at, one tha
 version, and one that is gone is reported.
 
 Nothing is overwritten, no file is deleted, and it can be run again at any time: it goes on where it stopped. Directories
-that another instance made stand without their owner and mode until that instance is rebuilt, too.
+that another instance made stand without their owner and mode, and only admins may enter them, until that instance is
+rebuilt, too. With --finish they stay like that (root, mode 0700): give them to their owners with PATCH.
 
-Exit codes: 0 all of it came back; 3 something was reported; 1 it could not be done. docs/operations.md says more.`;
+Exit codes: 0 all of it came back; 3 something was reported, or directories are or were missing; 1 it could not be done.
+docs/operations.md says more.`;
 
 export function addRebuildCommand(program: Command): void {
   program
     .command('rebuild')
     .description('bring a lost namespace back from what the instances have kept of it')
     .option('-c, --config <file>', 'YAML or JSON of an instance; may be given several times', collect, [])
-    .option('--finish', 'no more instances will follow: make the directories that are missing')
+    .option('--finish', 'no more instances will follow: make the directories that are missing, mode 0700')
     .option('--keep-missing', 'bring back also entries whose bytes are gone')
     .option('--dry-run', 'only say what would come back')
     .option('--json', 'print one JSON object')
@@ -63,7 +65,9 @@ async function rebuild(options: RebuildCommandOptions): Promise<void> {
   const summary = await rebuildAll(contexts, options);
   const { toJson, toText } = await import('./rebuild-report.ts');
   process.stdout.write(options.json ? toJson(summary) : toText(summary));
-  if (summary.instances.some(({ findings }) => findings.length > 0)) process.exitCode = FINDINGS;
+  const { instances, placeholders, isRootMissing, made = 0 } = summary;
+  const isIncomplete = placeholders.size > 0 || isRootMissing || made > 0;
+  if (isIncomplete || instances.some(({ findings }) => findings.length > 0)) process.exitCode = FINDINGS;
 }
 
 function assertOneStore(configs: readonly Config[]): void {

@@ -62,13 +62,18 @@ function describe(report: RebuildReport, dryRun: boolean): string {
 function describeRest({ placeholders, isRootMissing, made }: RebuildSummary): string[] {
   const missing = [...placeholders].map(
     ([instanceId, count]) =>
-      `${counted(count, 'directory')} of ${instanceId} ${count === 1 ? 'is' : 'are'} still without owner and mode: rebuild that instance, too, or end with --finish.`,
+      `${counted(count, 'directory')} of ${instanceId} ${count === 1 ? 'is' : 'are'} still without owner and mode, open to admins only: rebuild that instance, too, or end with --finish.`,
   );
   if (isRootMissing)
     missing.push(
-      'The root directory is still without its mode: rebuild the instance that made it, or end with --finish.',
+      'The root directory is still without its mode, open to admins only: rebuild the instance that made it, or end with --finish.',
     );
-  return made === undefined || made === 0 ? missing : [...missing, `${counted(made, 'directory')} made anew.`];
+  return made === undefined || made === 0
+    ? missing
+    : [
+        ...missing,
+        `${counted(made, 'directory')} made anew, of root with mode 0700: give ${made === 1 ? 'it to its owner' : 'them to their owners'} with PATCH.`,
+      ];
 }
 
 function counted(count: number, noun: string): string {

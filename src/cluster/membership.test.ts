@@ -1,9 +1,13 @@
 /** Who may carry an instance id, played on the memory store. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { MemoryMetadataStore } from '../metadata/memory/memory-metadata-store.ts';
 import { Membership, type MembershipOptions } from './membership.ts';
+import { processIdentity } from './process-identity.ts';
 
 /** Nothing is known of other processes but their heartbeats. */
 const strangers = { own: '', isRunning: () => undefined };
@@ -53,6 +57,30 @@ test('after a crash the id is free when the heartbeat no longer moves, or at onc
   const again = performance.now();
   await using _third = await Membership.join(optionsFor(store, 'boot-3', { process: known }));
   assert(performance.now() - again < 1000, 'watched a process that is known to be dead');
+});
+
+test('a process that is killed this moment, or that nobody took notice of yet, does not keep its id; one held up does', async () => {
+  await using store = new MemoryMetadataStore();
+  const crashed = { id: 'one', endpoint: '', publicUrl: '', bootId: 'boot-1', version: '1', process: 'p' };
+  await store.registerInstance({ ...crashed, nowMs: Date.now(), replaces: undefined });
+  const heldUp = { own: '', isRunning: () => true };
+  await assert.rejects(Membership.join(optionsFor(store, 'boot-2', { process: heldUp })), /carried by another/);
+  let looks = 0;
+  const dying = { own: '', isRunning: () => ++looks < 3 };
+  await using _next = await Membership.join(optionsFor(store, 'boot-2', { process: dying }));
+  const zombie = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    const [printed] = await once(zombie.stdout, 'data');
+    const pid = Number(String(printed));
+    const state = (): string | undefined => /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
+    await waitFor('the process to be a zombie', () => state() === 'Z');
+    const { own, isRunning } = processIdentity();
+    const start = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19];
+    assert.equal(isRunning(own.replace(/\/\d+\/\d+$/, `/${pid}/${start}`)), false);
+    assert.equal(isRunning(own), true);
+  } finally {
+    zombie.kill('SIGKILL');
+  }
 });
 
 test('who was replaced is told, and its clean stop does not stop the other', async () => {

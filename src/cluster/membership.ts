@@ -94,17 +94,22 @@ export type LivenessOptions = Pick<MembershipOptions, 'store' | 'instanceId' | '
 export async function isAlive(options: LivenessOptions, seen: InstanceRecord): Promise<boolean> {
   // How long ago it was seen says nothing: one of the two clocks may be wrong by hours.
   if (seen.stopped) return false;
-  return options.process.isRunning(seen.process) ?? (await isBeating(options, seen));
+  return options.process.isRunning(seen.process) !== false && (await isBeating(options, seen));
 }
 
-/** Watches whether the heartbeat moves; no clock of another host is trusted. */
-async function isBeating({ store, instanceId }: LivenessOptions, seen: InstanceRecord): Promise<boolean> {
+/**
+ * Watches whether the heartbeat moves, or the process ends, as one that was killed a moment ago does; no clock of
+ * another host is trusted.
+ */
+async function isBeating({ store, instanceId, process }: LivenessOptions, seen: InstanceRecord): Promise<boolean> {
   for (const start = performance.now(); performance.now() - start < DEAD_AFTER_MS; ) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    if (process.isRunning(seen.process) === false) return false;
     const now = await store.findInstance(instanceId);
     if (now && (now.beat !== seen.beat || now.bootId !== seen.bootId)) return !now.stopped;
   }
-  return false;
+  // On this host it can be seen to run: it is only held up.
+  return process.isRunning(seen.process) === true;
 }
 
 function alreadyRunning({ id, endpoint }: Pick<InstanceRecord, 'id' | 'endpoint'>): Error {

@@ -15,7 +15,7 @@ export function processIdentity(): ProcessIdentity {
   try {
     const host = `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${readlinkSync('/proc/self/ns/pid')}`;
     return {
-      own: `${host}/${process.pid}/${startOf(process.pid)}`,
+      own: `${host}/${process.pid}/${statusOf(process.pid).start}`,
       isRunning: (identity) => isRunning(host, identity),
     };
   } catch {
@@ -27,14 +27,17 @@ function isRunning(host: string, identity: string): boolean | undefined {
   if (!identity.startsWith(`${host}/`)) return undefined;
   const [pid, startedAt] = identity.slice(host.length + 1).split('/');
   try {
-    return startOf(Number(pid)) === startedAt;
+    const { state, start } = statusOf(Number(pid));
+    // Killed, and only waiting for its parent to take notice.
+    return start === startedAt && state !== 'Z' && state !== 'X';
   } catch {
     return false;
   }
 }
 
-/** Field 22 of `/proc/<pid>/stat`; the name in field 2 may contain anything, so count from its end. */
-function startOf(pid: number): string | undefined {
+/** Fields 3 and 22 of `/proc/<pid>/stat`; the name in field 2 may contain anything, so count from its end. */
+function statusOf(pid: number): { readonly state: string | undefined; readonly start: string | undefined } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0], start: fields[19] };
 }

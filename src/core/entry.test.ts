@@ -14,7 +14,7 @@ it('A mode has at least four octal digits', () => {
   ]);
 });
 
-it('An entity tag is strong and names the content, not the version or the time', () => {
+it('An entity tag is strong and names the content, not the version, the time or the place', () => {
   const file: FileEntry = {
     type: 'file',
     id: 'id',
@@ -40,5 +40,6 @@ it('An entity tag is strong and names the content, not the version or the time',
   };
   assert.equal(entityTag(file), '"content-1"');
   assert.equal(entityTag({ ...file, version: 2, mtimeMs: 1, storageStamp: 'other' }), entityTag(file));
-  assert.notEqual(entityTag({ ...file, contentId: 'content-2' }), entityTag(file));
+  assert.equal(entityTag({ ...file, contentId: 'content-2' }), entityTag(file), 'the same bytes elsewhere');
+  assert.notEqual(entityTag({ ...file, etag: 'content-2' }), entityTag(file));
 });

@@ -61,7 +61,7 @@ export class MissingFiles {
    * @returns after how many milliseconds to look again; undefined: there is nothing more to do
    */
   async found(entry: FileEntry, path: VirtualPath): Promise<number | undefined> {
-    const { context, assertPresent, events, removeAfterMs, adoptedAt } = this.#options;
+    const { context, assertPresent, events, removeAfterMs } = this.#options;
     if ((await readPendingRemovals(context)).concerns(path)) return SETTLING_MS;
     await assertPresent();
     let known = this.#missing.get(path);
@@ -71,11 +71,19 @@ export class MissingFiles {
     }
     const forMs = performance.now() - known.sinceMs;
     if (forMs < CONFIRM_MS) return CONFIRM_MS - forMs;
-    if (!known.told) events.tell({ kind: 'missing', path, movedTo: adoptedAt(entry) });
+    if (!known.told) events.tell({ kind: 'missing', path, movedTo: await this.#movedTo(entry, path) });
     known.told = true;
     if (removeAfterMs === undefined) return undefined;
     if (forMs < removeAfterMs) return removeAfterMs - forMs;
     return this.#remove(entry, path);
+  }
+
+  /** Where the file lies now; what was adopted at some path may have gone from there since, as from the entry's own. */
+  async #movedTo(entry: FileEntry, path: VirtualPath): Promise<VirtualPath | undefined> {
+    const { adoptedAt, holdings } = this.#options;
+    const to = adoptedAt(entry);
+    if (to === undefined || to === path) return undefined;
+    return (await holdings.examine(entry, to, false)).kind === 'intact' ? to : undefined;
   }
 
   /** The removal gets a stamp that fits no file: it cannot take one that is put back at this moment. */

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Examination, HeldFile, Holdings } from '../backends/backend.ts';
 import type { Content } from '../core/entry.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
 import { MemoryMetadataStore } from '../metadata/memory/memory-metadata-store.ts';
-import { sampleFile } from '../metadata/metadata-store.contract.ts';
+import { sampleDirectory, sampleFile } from '../metadata/metadata-store.contract.ts';
 import { checkInstance } from './check-instance.ts';
 import type { CheckContext } from './check-subject.ts';
 import { repairFindings } from './repair-findings.ts';
@@ -108,6 +109,39 @@ test('a disk that goes away during the check makes it fail instead of everything
   });
   await addFile(context, 'file');
   await assert.rejects(checkInstance(context, EVERYTHING), /not the data root/);
+});
+
+test('a file whose removal follows a move that the disk has yet to follow is on its way out', async () => {
+  const { storageStamp, sizeBytes } = sampleFile('f', { storageStamp: '7-7', sizeBytes: 1 });
+  const held = { rawLocation: Buffer.from('a1/f'), location: 'a1/f', contentId: undefined, identity: '1' };
+  let file: HeldFile = { ...held, path: '/a1/f' as VirtualPath, sizeBytes, storageStamp };
+  const context = await contextOf({
+    isServed: async () => false,
+    async *files() {
+      yield file;
+    },
+  });
+  const { store } = context;
+  const directory = await store.createEntry({ parentId: 'root', missingParents: [], entry: sampleDirectory('a1') });
+  assert(directory.kind === 'created');
+  const entry = sampleFile('f', { storageStamp, sizeBytes });
+  const created = await store.createEntry({ parentId: directory.entry.id, missingParents: [], entry });
+  assert(created.kind === 'created' && created.entry.type === 'file');
+  const moved = await store.moveEntry({
+    entryId: directory.entry.id,
+    from: { parentId: 'root', name: 'a1' },
+    expectContentId: undefined,
+    to: { parentId: 'root', missingParents: [], name: 'a2' },
+    replacesId: undefined,
+    relocated: undefined,
+  });
+  assert.equal(moved.kind, 'moved');
+  const { contentId } = created.entry;
+  await store.removeEntry({ entryId: created.entry.id, expectContentId: contentId });
+  const kinds = async () => (await checkInstance(context, EVERYTHING)).findings.map(({ kind }) => kind).sort();
+  assert.deepEqual(await kinds(), ['pending-move', 'pending-removal']);
+  file = { ...file, storageStamp: 'of another' };
+  assert.deepEqual(await kinds(), ['pending-move', 'pending-removal', 'unknown-file']);
 });
 
 test('a repair that fails is told, and the finding stays', async () => {

@@ -159,10 +159,23 @@ async function diagnoseFile(
 }
 
 /** Whether it is content whose removal is pending already. */
-function isGarbage({ garbageByContent, garbageByPath }: Surroundings, file: HeldFile): boolean {
+function isGarbage({ garbageByContent, garbageByPath, moves }: Surroundings, file: HeldFile): boolean {
   if (file.contentId !== undefined) return garbageByContent.has(file.contentId);
-  const rows = file.path === undefined ? [] : (garbageByPath.get(file.path) ?? []);
-  return rows.some((row) => row.storageStamp === file.storageStamp && row.sizeBytes === file.sizeBytes);
+  if (file.path === undefined) return false;
+  const isRemovedAt = (path: VirtualPath): boolean => {
+    const rows = garbageByPath.get(path) ?? [];
+    return rows.some((row) => row.storageStamp === file.storageStamp && row.sizeBytes === file.sizeBytes);
+  };
+  let at = file.path;
+  if (isRemovedAt(at)) return true;
+  // The removal names the path that the file had by then, which moves before it have yet to give it on the disk.
+  for (const move of moves) {
+    const moved = pathAfter([move], at);
+    if (moved === at) continue;
+    at = moved;
+    if (isRemovedAt(at)) return true;
+  }
+  return false;
 }
 
 async function diagnoseStaged(

@@ -38,7 +38,7 @@ export interface DrainRequest {
   readonly parallel: number;
   /** On average; undefined: as fast as it goes. */
   readonly bytesPerSecond: number | undefined;
-  /** Aborted: what is on its way is finished, nothing more begins. */
+  /** Aborted: nothing more begins; what is on its way is finished or broken off, as `move` decides. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: DrainProgress) => void;
 }

@@ -38,9 +38,9 @@ export interface Moved {
 
 /** A directory moves with everything below it, in one step; any instance may do it. */
 export async function moveEntry(context: EngineContext, request: MoveRequest): Promise<Moved | Elsewhere> {
-  await assertKnown(context, request.instanceId);
   return retryWhileChanging(async () => {
     const source = await resolveMovable(context, request);
+    await assertKnown(context, request.instanceId);
     const { entry } = source;
     const holder = request.instanceId ?? entry.instanceId;
     if (entry.type === 'file' && holder !== context.instanceId) return { ...atOwner(entry), instanceId: holder };

@@ -3,7 +3,7 @@
  * says what there still is. In any order of the instances, and again after it was interrupted.
  */
 import type { HeldFile, RecallingHoldings } from '../backends/backend.ts';
-import type { DirectoryEntry } from '../core/entry.ts';
+import type { DirectoryEntry, Entry } from '../core/entry.ts';
 import type { LocatedEntry } from '../core/located-entry.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
 import { childPath, type VirtualPath } from '../core/virtual-path.ts';
@@ -178,6 +178,17 @@ export class InstanceRebuild {
         if (outcome.entry.instanceId !== instanceId) this.#reportOlderCopy(outcome.entry.instanceId, file);
         else if (file) this.#placed.set(entry.id, file);
         return;
+      case 'changed':
+        this.#known += 1;
+        this.#report({
+          ...{
+            kind: 'changed-directory',
+            path,
+            problem: `was ${accessOf(entry)}, and is ${accessOf(outcome.entry)} since`,
+          },
+          outcome: 'left it as it is: PATCH changes it',
+        });
+        return;
       case 'merged':
         this.#report({
           ...{
@@ -321,6 +332,10 @@ function parentsOf(
 
 function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += BATCH) yield items.slice(at, at + BATCH);
+}
+
+function accessOf({ owner, group, mode }: Entry): string {
+  return `${owner}:${group} ${mode.toString(8).padStart(4, '0')}`;
 }
 
 function byKindAndPath(left: RebuildFinding, right: RebuildFinding): number {

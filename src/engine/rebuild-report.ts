@@ -5,6 +5,7 @@ export type RebuildFindingKind =
   | 'changed-file'
   | 'conflict'
   | 'merged-directory'
+  | 'changed-directory'
   | 'older-copy'
   | 'unknown-file'
   | 'unknown-upload'

@@ -60,6 +60,7 @@ export function parsePatch(body: Uint8Array, path: VirtualPath, findUser: (name:
   if ('name' in json && 'destination' in json) throw badRequest('has both "name" and "destination"; give one of them');
   if ('name' in json) {
     const { name, overwrite } = parse(NAME, json);
+    if (name.includes('/')) throw badRequest('has a "/" in "name"; give a "destination" to move to another directory');
     const destination = toVirtualPath([...namesOf(path).slice(0, -1), name]);
     return { ...MOVE_IN_PLACE, destination, overwrite };
   }

@@ -352,11 +352,18 @@ function restoring(open: Open): void {
     const made = await find(store, 'lost');
     assert.deepEqual(
       [made?.version, made?.owner, made?.mode, made?.instanceId, made?.mtimeMs],
-      [1, 'root', 0o755, 'instance-1', 77],
+      [0, 'root', 0o700, 'instance-1', 77],
     );
     assert.deepEqual(await store.listPlaceholders(undefined, 10), []);
     assert.equal((await store.resolve([]))[0]?.version, 1);
     assert.equal(await store.endRebuild({ instanceId: 'instance-1', nowMs: 78 }), 0);
+    // The instance that was lost is found after all; one of its directories has another owner by now.
+    const change = { mode: undefined, owner: { name: 'alice', uid: 1 }, group: undefined };
+    await store.changeAttributes({ entryId: 's', expectVersion: 0, ...change });
+    assert.deepEqual(await kindsOf(store, lost, aside), ['restored', 'changed']);
+    assert.deepEqual(await find(store, 'lost'), lost.entry);
+    assert.equal((await find(store, 'recovered-s'))?.mode, 0o700);
+    assert.deepEqual(await kindsOf(store, lost), ['known']);
   });
 
   it('leaves moves to the instances', async () => {

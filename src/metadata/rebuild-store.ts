@@ -21,6 +21,8 @@ export type RestoreOutcome =
   | { readonly kind: 'restored' }
   /** It is there already, in this version or a newer one. */
   | { readonly kind: 'known'; readonly entry: Entry }
+  /** A directory that was made in the end of a rebuild and then changed by an operator: it stays as it is. */
+  | { readonly kind: 'changed'; readonly entry: Entry }
   /** A directory: another one has its path, and takes what belongs into it. */
   | { readonly kind: 'merged'; readonly standing: Entry }
   /** Something else has its path: nothing was changed. */
@@ -57,7 +59,7 @@ export interface RebuildStore {
 
   /**
    * Brings entries back. Directories above them that are not there yet, because another instance made them, are replaced
-   * by placeholders of version 0 until that instance brings the real ones. Nothing that is there is overwritten but
+   * by placeholders of version 0, which only admins may enter, until that instance brings the real ones. Nothing that is there is overwritten but
    * placeholders and older versions of the same entry. One outcome for each.
    */
   restoreEntries(request: RestoreEntries): Promise<readonly RestoreOutcome[]>;
@@ -70,12 +72,18 @@ export interface RebuildStore {
 
   listRebuilds(): Promise<readonly RebuiltInstance[]>;
 
-  /** Directories that stand for one that another instance made and has not brought back yet, one page by id. */
+  /** Directories that stand for one that another instance has not brought back, until the rebuild ends; one page by id. */
   listPlaceholders(after: string | undefined, limit: number): Promise<readonly LocatedEntry[]>;
 
-  /** Turns all placeholders into directories of the system's administrator; resolves to how many there were. */
+  /**
+   * Makes all placeholders directories that only admins may enter; resolves to how many there were. The real ones still
+   * replace them, but for what was changed since.
+   */
   endRebuild(request: EndRebuild): Promise<number>;
 }
+
+/** Of a directory whose own mode nobody knows yet: it may have been a private one. */
+export const PLACEHOLDER_MODE = 0o700;
 
 /** Below it lie placeholders that have no place yet. No client can name it. */
 export const UNPLACED_ID = 'unplaced';

@@ -5,7 +5,7 @@
 import { type DirectoryEntry, type Entry, type FileEntry, ROOT_ID } from '../core/entry.ts';
 import type { DirectoryAbove, LocatedEntry } from '../core/located-entry.ts';
 import { RESERVED_TOP_LEVEL_NAME } from '../core/virtual-path.ts';
-import { isPlaceholder, type RestoreOutcome, UNPLACED_ID } from './rebuild-store.ts';
+import { isPlaceholder, PLACEHOLDER_MODE, type RestoreOutcome, UNPLACED_ID } from './rebuild-store.ts';
 import type { RestoreRows } from './restore-rows.ts';
 
 export async function restoreEntries(
@@ -35,11 +35,19 @@ export async function restoreEntries(
 
 const NOBODY = { owner: 'root', group: 'root', uid: 0, gid: 0, mtimeMs: 0, createdAtMs: 0, version: 0 };
 
+type Access = Pick<Entry, 'owner' | 'group' | 'mode'>;
+
+function hasSameAccess(one: Access, other: Access): boolean {
+  return one.owner === other.owner && one.group === other.group && one.mode === other.mode;
+}
+
 class Restoration {
   readonly #rows: RestoreRows;
   /** What is there of the entries that matter, by id. */
   readonly #known = new Map<string, Entry>();
   readonly #merged = new Map<string, string>();
+  /** Made in the end of a rebuild; the root is among them from the beginning of one. */
+  readonly #ended = new Set<string>();
 
   constructor(rows: RestoreRows) {
     this.#rows = rows;
@@ -49,8 +57,11 @@ class Restoration {
     const above = entries.flatMap((located) => located.above.map(({ id }) => id));
     const parents = entries.map(({ entry }) => entry.parentId);
     const own = entries.map(({ entry }) => entry.id);
-    const directories = [...new Set([...above, ...parents])];
-    for (const [id, into] of await this.#rows.findMerged(directories)) this.#merged.set(id, into);
+    const directories = new Set([...above, ...parents]);
+    for (const [id, into] of await this.#rows.findMerged([...new Set([...directories, ...own])])) {
+      if (id === into) this.#ended.add(id);
+      else if (directories.has(id)) this.#merged.set(id, into);
+    }
     const ids = new Set([...directories, ...own, ...this.#merged.values(), ROOT_ID, UNPLACED_ID]);
     for (const entry of await this.#rows.findAll([...ids])) this.#known.set(entry.id, entry);
   }
@@ -61,12 +72,20 @@ class Restoration {
 
   async restoreDirectory(entry: DirectoryEntry, above: readonly DirectoryAbove[]): Promise<RestoreOutcome> {
     const current = this.#known.get(entry.id);
+    if (current && current.version > 0 && entry.version > 0 && this.#ended.has(entry.id)) {
+      return this.#restoreEnded(entry, current);
+    }
     if (current && current.version >= entry.version) return { kind: 'known', entry: current };
     if (entry.id === ROOT_ID) return this.#write(entry);
     const parentId = await this.findParent(entry.parentId, above);
     if (current && !(await this.#leaveOwnSubtree(entry.id, parentId))) return { kind: 'conflict', standing: current };
     const standing = await this.#makeRoom(parentId, entry);
-    if (standing === undefined) return this.#write({ ...entry, parentId });
+    if (standing === undefined) {
+      await this.#write({ ...entry, parentId });
+      // It was made in the end of an earlier rebuild.
+      if (entry.version === 0 && entry.mtimeMs > 0) await this.#rows.merge(entry.id, entry.id);
+      return { kind: 'restored' };
+    }
     if (standing.type === 'file') return { kind: 'conflict', standing };
     await this.#merge(entry.id, standing);
     return { kind: 'merged', standing };
@@ -79,9 +98,22 @@ class Restoration {
     return standing === undefined ? this.#write(entry) : { kind: 'conflict', standing };
   }
 
+  /** What an operator did with a directory since it was made in the end stays: its place, and its owner and mode. */
+  async #restoreEnded(entry: DirectoryEntry, current: Entry): Promise<RestoreOutcome> {
+    if (hasSameAccess(current, { ...NOBODY, mode: PLACEHOLDER_MODE })) {
+      const { parentId, name } = current;
+      return this.#write({ ...entry, parentId, name, version: Math.max(entry.version, current.version) });
+    }
+    return { kind: hasSameAccess(current, entry) ? 'known' : 'changed', entry: current };
+  }
+
   async #write(entry: Entry): Promise<RestoreOutcome> {
-    if ((await this.#rows.findAll([entry.id])).length > 0) await this.#rows.update(entry);
-    else if (!(await this.#rows.insertAll([entry])).has(entry.id)) {
+    if ((await this.#rows.findAll([entry.id])).length > 0) {
+      await this.#rows.update(entry);
+      const [made] = entry.type === 'directory' ? await this.#rows.findMerged([entry.id]) : [];
+      if (made?.[1] === entry.id) await this.#rows.unmerge(entry.id);
+      this.#ended.delete(entry.id);
+    } else if (!(await this.#rows.insertAll([entry])).has(entry.id)) {
       throw new Error(`The entry ${entry.id} cannot be brought back: its content belongs to another one.`);
     }
     this.#known.set(entry.id, entry);
@@ -112,7 +144,7 @@ class Restoration {
 
   /** Makes a placeholder, where the directory was seen last unless something else is there by now. */
   async #stand({ id, name, instanceId }: DirectoryAbove, parentId: string): Promise<void> {
-    const mode = 0o755;
+    const mode = PLACEHOLDER_MODE;
     const placeholder: DirectoryEntry = {
       ...{ type: 'directory', id, parentId, name, instanceId, mode, backendType: 'localfs' },
       ...NOBODY,

@@ -13,5 +13,7 @@ export interface RestoreRows {
   remove(entryId: string): Promise<void>;
   /** Directories → those that take what belongs into them. */
   findMerged(directoryIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** One that is merged into itself was made in the end of a rebuild, in the place of the real one. */
   merge(directoryId: string, intoId: string): Promise<void>;
+  unmerge(directoryId: string): Promise<void>;
 }

@@ -31,6 +31,7 @@ const ENOUGH_ROUNDS = 2;
 /** Other instances may discard or move content of this one; they do not tell, so it looks. */
 const LOOK_EVERY_MS = 500;
 const RETRY_AFTER_MS = 1000;
+const GATHER_MS = 25;
 
 export class Settler {
   readonly #options: SettlerOptions;
@@ -51,6 +52,8 @@ export class Settler {
   /** Keys of what failed; left alone until the next retry. */
   readonly #postponed = new Set<string>();
   #stopped = false;
+  /** Ends the pause before a round. */
+  #hurry: () => void = () => {};
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -88,6 +91,7 @@ export class Settler {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ rounds: ENOUGH_ROUNDS + Math.floor(this.#staged.size / ROUND_SIZE), resolve });
     this.outboxPending();
+    this.#hurry();
     return promise;
   }
 
@@ -95,6 +99,7 @@ export class Settler {
     this.#stopped = true;
     clearInterval(this.#timer);
     clearTimeout(this.#retry);
+    this.#hurry();
     await this.#running?.catch(() => {});
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
@@ -108,13 +113,24 @@ export class Settler {
   }
 
   async #run(): Promise<void> {
-    // What arrives in the same turn of the event loop is settled together.
-    await new Promise((resolve) => setImmediate(resolve));
     try {
+      do await this.#gather();
       while (!this.#stopped && (await this.#round()));
     } catch (error) {
       this.#failed(error);
     }
+  }
+
+  /** What arrives within a moment is settled together, with one fsync; content that is staged is read from there. */
+  async #gather(): Promise<void> {
+    if (this.#stopped || this.#waiting.length > 0 || this.#staged.size >= ROUND_SIZE) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, GATHER_MS);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Reports a failure and sees to it that everything is tried again. */

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type AttributesChanged, changeAttributes } from '../../engine/change-attributes.ts';
 import type { Elsewhere } from '../../engine/engine-context.ts';
+import { assertMayChangeSomething } from '../../engine/may-change.ts';
 import { type Moved, moveEntry } from '../../engine/move-entry.ts';
 import { ClientUpload } from '../client-upload.ts';
 import { sendEntry } from '../entry-answer.ts';
@@ -22,9 +23,10 @@ export async function patchEntry(
 ): Promise<FastifyReply> {
   const parsed = parseFileRequest(services, request);
   const { path } = parsed;
+  const { engine } = services;
+  await assertMayChangeSomething(engine, parsed);
   const body = await readSmallBody(new ClientUpload(request.raw, reply.raw), MAX_BODY_BYTES);
   const patch = parsePatch(body, path, (name) => services.authenticator.findUser(name));
-  const { engine } = services;
   const run = (): Promise<Moved | AttributesChanged | Elsewhere> =>
     patch.kind === 'move'
       ? moveEntry(engine, { ...parsed, ...patch })

@@ -2,7 +2,7 @@
  * The part of the store in memory that tells instances what is left for them, that catalogs are kept by, and that brings
  * a lost namespace back from them.
  */
-import { DEFAULT_DIRECTORY_MODE, type Entry, ROOT_ID } from '../../core/entry.ts';
+import { type Entry, ROOT_ID } from '../../core/entry.ts';
 import { metadataUnavailable } from '../../core/errors.ts';
 import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { CatalogStore, HoldingsPage, Note } from '../catalog-store.ts';
@@ -12,6 +12,7 @@ import {
   type EndRebuild,
   isPlaceholder,
   type Misplacement,
+  PLACEHOLDER_MODE,
   type RebuildStore,
   type RebuiltInstance,
   type RestoreEntries,
@@ -93,7 +94,8 @@ export class MemoryRebuildStore implements CatalogStore, RebuildStore {
     const tree = this.tree();
     if (this.#rebuilds.size === 0) {
       if (tree.hasChildren(ROOT_ID)) return false;
-      tree.put({ ...tree.root, version: 0 });
+      tree.put({ ...tree.root, version: 0, mode: PLACEHOLDER_MODE });
+      this.#merged.set(ROOT_ID, ROOT_ID);
     }
     this.#rebuilds.set(instanceId, false);
     const nothing = { endpoint: '', publicUrl: '', bootId: '', beat: 0, version: '', process: '', draining: false };
@@ -140,7 +142,9 @@ export class MemoryRebuildStore implements CatalogStore, RebuildStore {
 
   #placeholders(): IteratorObject<Entry> {
     const all = this.tree().all();
-    return all.filter((entry) => isPlaceholder(entry) && entry.id !== ROOT_ID && entry.id !== UNPLACED_ID);
+    return all.filter(
+      (entry) => isPlaceholder(entry) && this.#merged.get(entry.id) !== entry.id && entry.id !== UNPLACED_ID,
+    );
   }
 
   async endRebuild({ instanceId, nowMs }: EndRebuild): Promise<number> {
@@ -149,9 +153,10 @@ export class MemoryRebuildStore implements CatalogStore, RebuildStore {
       tree.move(entry, { ...entry, parentId: ROOT_ID, name: `recovered-${entry.name}` });
     }
     this.#removeUnplacedIfEmpty();
-    const made = { version: 1, instanceId, mtimeMs: nowMs, createdAtMs: nowMs };
-    const ended = [...this.#placeholders()].map((entry) => ({ ...entry, ...made, mode: DEFAULT_DIRECTORY_MODE }));
-    const root = tree.root.version === 0 ? [{ ...tree.root, ...made }] : [];
+    const made = { instanceId, mtimeMs: nowMs, createdAtMs: nowMs };
+    const ended = [...this.#placeholders()].map((entry) => ({ ...entry, ...made }));
+    for (const { id } of ended) this.#merged.set(id, id);
+    const root = tree.root.version === 0 ? [{ ...tree.root, ...made, version: 1 }] : [];
     for (const entry of [...ended, ...root]) {
       tree.put(entry);
       this.note(entry);

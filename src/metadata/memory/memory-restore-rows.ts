@@ -55,4 +55,8 @@ export class MemoryRestoreRows implements RestoreRows {
   async merge(directoryId: string, intoId: string): Promise<void> {
     this.#merged.set(directoryId, intoId);
   }
+
+  async unmerge(directoryId: string): Promise<void> {
+    this.#merged.delete(directoryId);
+  }
 }

@@ -31,7 +31,9 @@ export const LOCATE_HOLDINGS = withAllAbove('instance_id = $1 AND id > $2 AND id
 
 export const LOCATE_PLACEHOLDERS = withAllAbove(
   `id IN (SELECT id FROM entries WHERE type = 'directory' AND version = 0 AND id > $1
-          AND id <> '${ROOT_ID}' AND id <> '${UNPLACED_ID}' ORDER BY id LIMIT $2)`,
+          AND id <> '${ROOT_ID}' AND id <> '${UNPLACED_ID}'
+          AND NOT EXISTS (SELECT 1 FROM merged_directories AS made WHERE made.id = entries.id AND made.into_id = made.id)
+          ORDER BY id LIMIT $2)`,
 );
 
 /** Each entry and all above it but the root, from the top down. */

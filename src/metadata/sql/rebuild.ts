@@ -1,9 +1,10 @@
 /** The changes that bring a lost namespace back, beside the entries themselves. */
-import { DEFAULT_DIRECTORY_MODE, ROOT_ID } from '../../core/entry.ts';
+import { ROOT_ID } from '../../core/entry.ts';
 import {
   type BeginRebuild,
   type EndRebuild,
   type Misplacement,
+  PLACEHOLDER_MODE,
   type RestoreEntries,
   type RestoreOutcome,
   UNPLACED_ID,
@@ -20,7 +21,8 @@ export async function beginRebuild(tx: SqlTransaction, { instanceId, nowMs }: Be
     const [entry] = await tx.all(`SELECT id FROM entries WHERE id <> '${ROOT_ID}' LIMIT 1`, []);
     if (entry) return false;
     // A root that a new store made by itself gives way to the one that was.
-    await tx.all(`UPDATE entries SET version = 0 WHERE id = '${ROOT_ID}'`, []);
+    await tx.all(`UPDATE entries SET version = 0, mode = $1 WHERE id = '${ROOT_ID}'`, [PLACEHOLDER_MODE]);
+    await new SqlRestoreRows(tx).merge(ROOT_ID, ROOT_ID);
   }
   await tx.all(
     `INSERT INTO rebuilds (instance_id, finished) VALUES ($1, 0)
@@ -70,10 +72,14 @@ export async function endRebuild(tx: SqlTransaction, { instanceId, nowMs }: EndR
   );
   await removeUnplacedIfEmpty(tx);
   const ended = await tx.all(
-    `UPDATE entries SET version = 1, instance_id = $1, mtime_ms = $2, created_at_ms = $2, mode = $3
-     WHERE type = 'directory' AND version = 0 AND id <> '${ROOT_ID}' RETURNING id`,
-    [instanceId, nowMs, DEFAULT_DIRECTORY_MODE],
+    `UPDATE entries SET instance_id = $1, mtime_ms = $2, created_at_ms = $2
+     WHERE type = 'directory' AND version = 0 AND id NOT IN ('${ROOT_ID}', '${UNPLACED_ID}')
+     AND NOT EXISTS (SELECT 1 FROM merged_directories AS made WHERE made.id = entries.id AND made.into_id = made.id)
+     RETURNING id`,
+    [instanceId, nowMs],
   );
+  const rows = new SqlRestoreRows(tx);
+  for (const row of ended) await rows.merge(text(row, 'id'), text(row, 'id'));
   const root = await tx.all(
     `UPDATE entries SET version = 1, instance_id = $1, mtime_ms = $2, created_at_ms = $2
      WHERE id = '${ROOT_ID}' AND version = 0 RETURNING id`,

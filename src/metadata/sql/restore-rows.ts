@@ -62,6 +62,10 @@ export class SqlRestoreRows implements RestoreRows {
     );
   }
 
+  async unmerge(directoryId: string): Promise<void> {
+    await this.#tx.all('DELETE FROM merged_directories WHERE id = $1', [directoryId]);
+  }
+
   async #select(ids: readonly string[], statement: (list: string) => string): Promise<SqlRow[]> {
     const found: SqlRow[] = [];
     for (const some of inSizes(ids)) {

@@ -1,0 +1,24 @@
+/** Whether a user may change anything of an entry at all: known before it is known what. */
+import { entityTag } from '../core/entry.ts';
+import { CallFSError, permissionDenied } from '../core/errors.ts';
+import { maySeverChild } from '../core/permissions.ts';
+import { evaluatePreconditions, type Preconditions } from '../core/preconditions.ts';
+import type { EngineContext } from './engine-context.ts';
+import type { ReadRequest } from './read-file.ts';
+import { getEntry, resolvePath } from './resolve-path.ts';
+
+/** @throws CallFSError FILE_NOT_FOUND, PERMISSION_DENIED or PRECONDITION_FAILED when every change would be refused so */
+export async function assertMayChangeSomething(
+  context: EngineContext,
+  { user, path, namesDirectory, preconditions }: ReadRequest & { readonly preconditions: Preconditions },
+): Promise<void> {
+  const resolved = await resolvePath(context, user, path);
+  const entry = getEntry(resolved, namesDirectory);
+  if (user.name !== entry.owner && !maySeverChild(user, resolved.parent, entry)) {
+    throw permissionDenied(`You may neither move ${path} nor change its attributes.`);
+  }
+  const current = { etag: entry.type === 'file' ? entityTag(entry) : '', mtimeMs: entry.mtimeMs };
+  if (evaluatePreconditions(preconditions, current, false) === 'failed') {
+    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
+  }
+}
