@@ -18,7 +18,7 @@ export class SqliteConnection {
   constructor({ path, durability, readOnly }: SqliteConnectionOptions) {
     this.#database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
     // Of two processes that give a new file its log, SQLite turns one away at once instead of letting it wait.
-    whenNotBusy(() => this.#database.exec('PRAGMA journal_mode = WAL'));
+    whenNotBusy(() => this.#database.exec('PRAGMA journal_mode = WAL'), OPENING_TIMEOUT_MS);
     this.#database.exec(`
       PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'};
       PRAGMA foreign_keys = ON;
@@ -53,14 +53,16 @@ export class SqliteConnection {
   }
 }
 
-/** How long opening, reading and committing wait for the other processes on the file. */
+/** How long reading and committing wait for the other processes on the file. */
 const BUSY_TIMEOUT_MS = 2000;
+/** A start may wait longer than a request: it must not be refused because others are busy, or recover from a crash. */
+export const OPENING_TIMEOUT_MS = 10_000;
 const SQLITE_BUSY = 5;
 const NAP = new Int32Array(new SharedArrayBuffer(4));
 
 /** Repeats what another process is in the way of. SQLite's own busy handler sleeps up to 100 ms at a time; short naps keep processes fair. */
-export function whenNotBusy(action: () => void): void {
-  const giveUpAt = performance.now() + BUSY_TIMEOUT_MS;
+export function whenNotBusy(action: () => void, timeoutMs = BUSY_TIMEOUT_MS): void {
+  const giveUpAt = performance.now() + timeoutMs;
   for (;;) {
     try {
       action();

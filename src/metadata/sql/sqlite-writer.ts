@@ -7,7 +7,13 @@ import { enableFaultPoints } from '../../core/fault-point.ts';
 import { readMigrations } from './migrations.ts';
 import { type MutationName, mutations } from './mutations.ts';
 import type { SqlTransaction } from './sql-database.ts';
-import { SqliteConnection, type SqliteDurability, sqliteResultCode, whenNotBusy } from './sqlite-connection.ts';
+import {
+  OPENING_TIMEOUT_MS,
+  SqliteConnection,
+  type SqliteDurability,
+  sqliteResultCode,
+  whenNotBusy,
+} from './sqlite-connection.ts';
 import { storeFault } from './store-fault.ts';
 
 export interface WriterSettings {
@@ -52,7 +58,7 @@ class SqliteWriter {
   }
 
   migrate(): void {
-    this.#begin();
+    whenNotBusy(() => this.#connection.exec('BEGIN IMMEDIATE'), OPENING_TIMEOUT_MS);
     this.#connection.exec('CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)');
     const done = new Set(this.#connection.all('SELECT number FROM migrations', []).map((row) => row.number));
     for (const { number, sql } of readMigrations(WORDS)) {
