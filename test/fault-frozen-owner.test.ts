@@ -54,7 +54,10 @@ suite('a frozen owner (SIGSTOP)', { timeout: 60_000 }, () => {
     }
     await assertUnaffected(t, [b, c], usual);
     owner.signal('SIGCONT');
-    await waitFor('the peer to be known as back', async () => (await call('GET', b.url, path)).status === 200, 5000);
+    for (const { url } of cluster.instances) {
+      const isBack = async () => (await call('GET', url, path)).status === 200;
+      await waitFor('the peer to be known as back', isBack, 5000);
+    }
     // Its body was not asked for, so the PUT that was given up cannot have happened.
     for (const { url } of cluster.instances) assert.equal((await call('GET', url, path)).text, 'kept');
     assert.equal((await call('PUT', c.url, path, { body: 'after' })).status, 200);
@@ -89,7 +92,10 @@ suite('a frozen owner (SIGSTOP)', { timeout: 60_000 }, () => {
       assert.equal(answer.json().code, 'PEER_TIMEOUT');
       assert(waited < RESPONSE_TIMEOUT_MS + 2 * SLACK_MS, `${waited} ms`);
       owner.signal('SIGCONT');
-      await waitFor('the peer to be known as back', async () => (await call('GET', b.url, path)).status === 200, 5000);
+      for (const { url } of cluster.instances) {
+        const isBack = async () => (await call('GET', url, path)).status === 200;
+        await waitFor('the peer to be known as back', isBack, 5000);
+      }
       for (const { url } of cluster.instances) assert.equal((await call('GET', url, path)).text, 'old');
       assert.equal((await call('PUT', c.url, path, { body: 'new' })).status, 200);
       await assertAtRest(cluster);

@@ -1,3 +1,4 @@
+/** What commands work with that look at an instance's disk and store themselves: fsck, rebuild, adopt. */
 import { existsSync } from 'node:fs';
 import { openLocalImport } from '../backends/local/import-open.ts';
 import type { WatchableSource } from '../backends/watchable-source.ts';
@@ -6,7 +7,6 @@ import type { CheckContext } from '../engine/check-subject.ts';
 import type { EngineContext } from '../engine/engine-context.ts';
 import type { RebuildContext } from '../engine/rebuild-instance.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
-
 import { contentFetcher, nobody } from './contents.ts';
 import { clock, ids } from './runtime.ts';
 import { holdsFiles, openStore, storeFiles } from './store.ts';
@@ -31,15 +31,7 @@ export async function openCheck(config: Config, { claim, excluded }: CheckOption
   const instanceId = config.instance_discovery.instance_id;
   const { type, sqlite_path: sqlite } = config.metadata_store;
   // First the disk: what is wrong there is told without touching a database.
-  const { openLocalHoldings } = await import('../backends/local/scan-holdings.ts');
-  const holdings = opened.use(
-    await openLocalHoldings({
-      root: config.backend.localfs_root_path,
-      instanceId,
-      claim,
-      excluded: [...excluded, ...storeFiles(config)],
-    }),
-  );
+  const holdings = opened.use(await openHoldings(config, claim, excluded));
   if (type === 'sqlite' && !existsSync(sqlite)) {
     throw new Error(`metadata_store.sqlite_path: there is no file ${sqlite}, so nothing can be compared.`);
   }
@@ -70,11 +62,7 @@ export async function openRebuild(config: Config, { dryRun, excluded }: RebuildO
   await using opened = new AsyncDisposableStack();
   const instanceId = config.instance_discovery.instance_id;
   const { type, sqlite_path: sqlite } = config.metadata_store;
-  const { openLocalHoldings } = await import('../backends/local/scan-holdings.ts');
-  const root = config.backend.localfs_root_path;
-  const holdings = opened.use(
-    await openLocalHoldings({ root, instanceId, claim: true, excluded: [...excluded, ...storeFiles(config)] }),
-  );
+  const holdings = opened.use(await openHoldings(config, true, excluded));
   if (!holdings.claimed) throw new Error(`The instance ${instanceId} is running: stop it, then rebuild.`);
   const isImagined = dryRun && type === 'sqlite' && !existsSync(sqlite);
   const store = opened.use(isImagined ? await openMemoryStore() : await openStore(config));
@@ -83,6 +71,17 @@ export async function openRebuild(config: Config, { dryRun, excluded }: RebuildO
     context: { instanceId, store, holdings, clock, ids },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/** @param excluded files of the operator that may lie under the data root */
+async function openHoldings(config: Config, claim: boolean, excluded: readonly string[]) {
+  const { openLocalHoldings } = await import('../backends/local/scan-holdings.ts');
+  return await openLocalHoldings({
+    root: config.backend.localfs_root_path,
+    instanceId: config.instance_discovery.instance_id,
+    claim,
+    excluded: [...excluded, ...storeFiles(config)],
+  });
 }
 
 async function openMemoryStore(): Promise<MetadataStore> {

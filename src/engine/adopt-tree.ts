@@ -5,6 +5,7 @@
 import type { ImportBatch, ImportedFile, ImportSource } from '../backends/import-source.ts';
 import type { Content, Entry } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
+import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { User } from '../core/permissions.ts';
 import { childPath, namesOf, pathOfNames, toVirtualPath, type VirtualPath } from '../core/virtual-path.ts';
 import { type AdoptedFolder, type BlockedFolder, openFolder } from './adopt-tree-folder.ts';
@@ -270,20 +271,4 @@ class Adoption {
       return undefined;
     });
   }
-}
-
-export async function forEachParallel<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-  lanes: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = iteratorOf(items);
-  const lane = async (): Promise<void> => {
-    for (let next = await rest.next(); !next.done; next = await rest.next()) await work(next.value);
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-}
-
-function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): Iterator<T> | AsyncIterator<T> {
-  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
 }

@@ -4,13 +4,13 @@ import type { ImportLook } from '../backends/import-source.ts';
 import type { WatchableSource } from '../backends/watchable-source.ts';
 import type { DirectoryEntry, FileEntry } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
+import { forEachParallel } from '../core/for-each-parallel.ts';
 import { namesOf, pathOfNames, type VirtualPath } from '../core/virtual-path.ts';
 import { adoptContent } from './adopt-content.ts';
 import {
   type AdoptionWatcher,
   type AdoptTreeRequest,
   adoptBatches,
-  forEachParallel,
   type ImportNames,
   problemOf,
 } from './adopt-tree.ts';

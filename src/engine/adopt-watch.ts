@@ -6,9 +6,10 @@
 import type { Holdings } from '../backends/backend.ts';
 import type { SourceWatch, WatchableSource } from '../backends/watchable-source.ts';
 import { backendUnavailable, CallFSError, systemErrorCode } from '../core/errors.ts';
+import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { User } from '../core/permissions.ts';
 import { isWithin, namesOf, type VirtualPath } from '../core/virtual-path.ts';
-import { adoptTree, forEachParallel, type ImportNames, problemOf } from './adopt-tree.ts';
+import { adoptTree, type ImportNames, problemOf } from './adopt-tree.ts';
 import { type WatchEvent, WatchEvents, type WatchTotals } from './adopt-watch-events.ts';
 import { MissingFiles } from './adopt-watch-missing.ts';
 import { isQuiet, TouchedNames } from './adopt-watch-queue.ts';

@@ -1,8 +1,9 @@
 /** PATCH with attributes: who a file or a directory belongs to, and who may use it. */
-import { type Entry, entityTag } from '../core/entry.ts';
-import { CallFSError, permissionDenied } from '../core/errors.ts';
+import type { Entry } from '../core/entry.ts';
+import { permissionDenied } from '../core/errors.ts';
 import type { User } from '../core/permissions.ts';
-import { evaluatePreconditions, type Preconditions } from '../core/preconditions.ts';
+import type { Preconditions } from '../core/preconditions.ts';
+import { assertUnchanged } from './assert-unchanged.ts';
 import { atOwner, type Elsewhere, type EngineContext } from './engine-context.ts';
 import type { ReadRequest } from './read-file.ts';
 import { getEntry, resolvePath } from './resolve-path.ts';
@@ -31,10 +32,7 @@ export async function changeAttributes(
     const entry = getEntry(await resolvePath(context, user, path), namesDirectory);
     assertMayChange(request, entry);
     if (entry.type === 'file' && entry.instanceId !== context.instanceId) return atOwner(entry);
-    const current = { etag: entry.type === 'file' ? entityTag(entry) : '', mtimeMs: entry.mtimeMs };
-    if (evaluatePreconditions(request.preconditions, current, false) === 'failed') {
-      throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
-    }
+    assertUnchanged(path, entry, request.preconditions);
     const outcome = await context.store.changeAttributes({
       entryId: entry.id,
       expectVersion: entry.version,

@@ -1,4 +1,6 @@
 /** Compares what the namespace says about an instance with what its backend holds. Changes nothing. */
+
+import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { describe, type Finding } from './check-finding.ts';
 import {
@@ -33,7 +35,7 @@ export interface Checked {
 }
 
 const PAGE_SIZE = 1000;
-const PARALLEL = 16;
+export const CHECKED_AT_ONCE = 16;
 /** How long a running instance gets to finish what may be under way: about six seconds in all. */
 const LOOK_AGAIN_AFTER_MS = [100, 200, 400, 800, 1600, 3200];
 
@@ -48,7 +50,7 @@ export async function checkInstance(context: CheckContext, request: CheckRequest
   }
   const counts = { entries: 0, files: 0 };
   const suspicions: Suspicion[] = [];
-  await forEachParallel(subjects(context, around, request, counts), async (subject) => {
+  await forEachParallel(subjects(context, around, request, counts), CHECKED_AT_ONCE, async (subject) => {
     const diagnosis = await diagnose(context, around, subject, request.deep);
     if (diagnosis) suspicions.push({ subject, diagnosis });
     if (subject.about === 'entry' || subject.about === 'file') request.onProgress();
@@ -57,7 +59,7 @@ export async function checkInstance(context: CheckContext, request: CheckRequest
   // Last: a disk that went away meanwhile would make everything look lost.
   await context.holdings.assertPresent();
   const findings: Finding[] = [];
-  await forEachParallel(confirmed, async (suspicion) => {
+  await forEachParallel(confirmed, CHECKED_AT_ONCE, async (suspicion) => {
     findings.push(await describe(context, suspicion));
   });
   return { checked: counts, findings: findings.sort(byKindAndPath), served: around.served };
@@ -124,7 +126,7 @@ export async function stillWrong<S extends Suspicion>(
 ): Promise<ReadonlyMap<S, Suspicion>> {
   const around = await takeSurroundings(context);
   const left = new Map<S, Suspicion>();
-  await forEachParallel(suspicions, async (suspicion) => {
+  await forEachParallel(suspicions, CHECKED_AT_ONCE, async (suspicion) => {
     const subject = await refresh(context, suspicion.subject);
     if (!subject) return;
     let diagnosis = await diagnose(context, around, subject, false);
@@ -134,20 +136,4 @@ export async function stillWrong<S extends Suspicion>(
     if (diagnosis && (await refresh(context, subject))) left.set(suspicion, { subject, diagnosis });
   });
   return left;
-}
-
-/** A few at a time, taking the next as soon as one is done. */
-export async function forEachParallel<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = each(items);
-  const lane = async (): Promise<void> => {
-    for (let next = await rest.next(); !next.done; next = await rest.next()) await work(next.value);
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, lane));
-}
-
-async function* each<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T, undefined> {
-  yield* items;
 }

@@ -1,8 +1,8 @@
 /** Whether a user may change anything of an entry at all: known before it is known what. */
-import { entityTag } from '../core/entry.ts';
-import { CallFSError, permissionDenied } from '../core/errors.ts';
+import { permissionDenied } from '../core/errors.ts';
 import { maySeverChild } from '../core/permissions.ts';
-import { evaluatePreconditions, type Preconditions } from '../core/preconditions.ts';
+import type { Preconditions } from '../core/preconditions.ts';
+import { assertUnchanged } from './assert-unchanged.ts';
 import type { EngineContext } from './engine-context.ts';
 import type { ReadRequest } from './read-file.ts';
 import { getEntry, resolvePath } from './resolve-path.ts';
@@ -17,8 +17,5 @@ export async function assertMayChangeSomething(
   if (user.name !== entry.owner && !maySeverChild(user, resolved.parent, entry)) {
     throw permissionDenied(`You may neither move ${path} nor change its attributes.`);
   }
-  const current = { etag: entry.type === 'file' ? entityTag(entry) : '', mtimeMs: entry.mtimeMs };
-  if (evaluatePreconditions(preconditions, current, false) === 'failed') {
-    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
-  }
+  assertUnchanged(path, entry, preconditions);
 }

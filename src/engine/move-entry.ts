@@ -1,11 +1,12 @@
 /** PATCH with a destination: gives a file or a directory another path, a file's bytes another instance, or both. */
-import { type BackendType, type Entry, entityTag, type FileEntry, ROOT_ID } from '../core/entry.ts';
+import { type BackendType, type Entry, type FileEntry, ROOT_ID } from '../core/entry.ts';
 import { CallFSError, invalidPath, notFound, permissionDenied } from '../core/errors.ts';
 import { faultPoint } from '../core/fault-point.ts';
 import { maySeverChild } from '../core/permissions.ts';
-import { evaluatePreconditions, hasPreconditions, type Preconditions } from '../core/preconditions.ts';
+import { hasPreconditions, type Preconditions } from '../core/preconditions.ts';
 import { isWithin, type VirtualPath } from '../core/virtual-path.ts';
 import { MAX_MOVED_PATH_BYTES, type MoveEntry, type MoveOutcome } from '../metadata/metadata-store.ts';
+import { assertUnchanged } from './assert-unchanged.ts';
 import { atOwner, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { EntryConflict } from './entry-conflict.ts';
 import { newDirectory } from './new-entry.ts';
@@ -106,10 +107,7 @@ async function resolveMovable(context: EngineContext, request: MoveRequest): Pro
   if (entry.type === 'directory' && (request.instanceId !== undefined || request.backendType !== undefined)) {
     throw new CallFSError('BAD_REQUEST', `${path} is a directory; only files can be moved to another instance.`);
   }
-  const current = { etag: entry.type === 'file' ? entityTag(entry) : '', mtimeMs: entry.mtimeMs };
-  if (evaluatePreconditions(preconditions, current, false) === 'failed') {
-    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
-  }
+  assertUnchanged(path, entry, preconditions);
   return { ...resolved, entry };
 }
 

@@ -1,11 +1,12 @@
 /** DELETE: removes a file, an empty directory, or a whole tree. */
-import { type Entry, entityTag, type FileEntry, ROOT_ID } from '../core/entry.ts';
+import { type Entry, type FileEntry, ROOT_ID } from '../core/entry.ts';
 import { CallFSError, permissionDenied } from '../core/errors.ts';
 import { faultPoint } from '../core/fault-point.ts';
 import { maySeverChild } from '../core/permissions.ts';
-import { evaluatePreconditions, hasPreconditions, type Preconditions } from '../core/preconditions.ts';
+import { hasPreconditions, type Preconditions } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { RemoveOutcome, RemoveTreeOutcome } from '../metadata/metadata-store.ts';
+import { assertUnchanged } from './assert-unchanged.ts';
 import { atOwner, type Elsewhere, type EngineContext } from './engine-context.ts';
 import type { ReadRequest } from './read-file.ts';
 import { getEntry, resolvePath } from './resolve-path.ts';
@@ -61,10 +62,7 @@ async function resolveRemovable(context: EngineContext, request: RemoveRequest):
   const entry = getEntry(resolved, namesDirectory);
   if (entry.id === ROOT_ID) throw permissionDenied('The root directory cannot be removed.');
   if (!maySeverChild(user, resolved.parent, entry)) throw permissionDenied(`You may not remove ${path}.`);
-  const current = { etag: entry.type === 'file' ? entityTag(entry) : '', mtimeMs: entry.mtimeMs };
-  if (evaluatePreconditions(preconditions, current, false) === 'failed') {
-    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
-  }
+  assertUnchanged(path, entry, preconditions);
   return entry;
 }
 

@@ -1,9 +1,10 @@
 /** Puts right what a check found, as far as that destroys nothing, and finds out what it has achieved. */
 
 import type { FileEntry } from '../core/entry.ts';
+import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { Finding } from './check-finding.ts';
-import { forEachParallel, stillWrong } from './check-instance.ts';
+import { CHECKED_AT_ONCE, stillWrong } from './check-instance.ts';
 import type { CheckContext } from './check-subject.ts';
 import { catalogLedger, contentLedger } from './content-ledger.ts';
 
@@ -40,9 +41,11 @@ export async function repairFindings(
   };
   await context.holdings.assertPresent();
   // Removed entries leave removals behind, so they come before what settles.
-  await forEachParallel(findings, (finding) => attempt(finding, () => repairEntry(context, finding, request)));
+  await forEachParallel(findings, CHECKED_AT_ONCE, (finding) =>
+    attempt(finding, () => repairEntry(context, finding, request)),
+  );
   await settle(context, findings, attempt, deeds);
-  await forEachParallel(findings, (finding) => attempt(finding, () => repairRest(context, finding)));
+  await forEachParallel(findings, CHECKED_AT_ONCE, (finding) => attempt(finding, () => repairRest(context, finding)));
   const left = await stillWrong(context, findings);
   return findings
     .filter((finding) => left.has(finding) || deeds.has(finding))

@@ -1,9 +1,9 @@
 /** PUT: replaces a file's content wherever the file lives, or creates the file here. */
 import type { FileEntry } from '../core/entry.ts';
-import { entityTag } from '../core/entry.ts';
-import { CallFSError, isADirectory, permissionDenied } from '../core/errors.ts';
+import { isADirectory, permissionDenied } from '../core/errors.ts';
 import { permits, WRITE } from '../core/permissions.ts';
-import { evaluatePreconditions, hasPreconditions } from '../core/preconditions.ts';
+import { hasPreconditions } from '../core/preconditions.ts';
+import { assertUnchanged } from './assert-unchanged.ts';
 import { type CreateFileRequest, insertAt } from './create-entry.ts';
 import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { newFile } from './new-entry.ts';
@@ -121,9 +121,6 @@ async function resolveWritable(context: EngineContext, request: WriteFileRequest
   if (entry?.type === 'directory') throw isADirectory(path);
   if (!entry) assertMayCreate(user, resolved);
   else if (!permits(user, entry, WRITE)) throw permissionDenied(`You may not write to ${path}.`);
-  const current = entry && { etag: entityTag(entry), mtimeMs: entry.mtimeMs };
-  if (evaluatePreconditions(request.preconditions, current, false) === 'failed') {
-    throw new CallFSError('PRECONDITION_FAILED', `${path} is not in the state that the condition asks for.`);
-  }
+  assertUnchanged(path, entry, request.preconditions);
   return { ...resolved, entry };
 }

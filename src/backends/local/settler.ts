@@ -1,31 +1,16 @@
 /**
  * Brings the disk to what the namespace says: content that was committed goes to its natural place,
- * content that was discarded goes away. One loop per instance, ordered, idempotent, restartable.
+ * content that was discarded goes away. One loop per instance, ordered, idempotent, restartable. This file
+ * says when it works; what it does then is in settle-round.ts.
  */
-import { readdir, unlink } from 'node:fs/promises';
-import { faultPoint } from '../../core/fault-point.ts';
-import { isWithin, type VirtualPath } from '../../core/virtual-path.ts';
-import type { ContentLedger, Discarded, Moved, Unsettled } from '../backend.ts';
-import type { CatalogRecorder } from './catalog-recorder.ts';
-import { unlessAbsent } from './descriptor.ts';
-import type { DirectorySync } from './directory-sync.ts';
-import { type Placement, Placer } from './placement.ts';
-import { Mover, RecentMoves } from './relocation.ts';
-import { Way, type WayOptions } from './way.ts';
+import { readdir } from 'node:fs/promises';
+import { ROUND_SIZE, SettleRound, type SettleRoundOptions } from './settle-round.ts';
 
-export interface SettlerOptions extends WayOptions {
-  readonly ledger: ContentLedger;
-  readonly instanceId: string;
-  readonly directories: DirectorySync;
-  /** Told of each content before it leaves staging, and of each entry before its row is forgotten. */
-  readonly recorder?: CatalogRecorder | undefined;
+export interface SettlerOptions extends Omit<SettleRoundOptions, 'onFailure'> {
   /** Told when something could not be settled; it is repeated. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Contents and removals in one round: bounds its memory and how long `settled` may wait behind others. */
-const ROUND_SIZE = 512;
-const PARALLEL = 8;
 /** What is there when a round begins is in place after so many, unless moves of the same paths keep coming. */
 const ENOUGH_ROUNDS = 2;
 /** Other instances may discard or move content of this one; they do not tell, so it looks. */
@@ -35,40 +20,24 @@ const GATHER_MS = 25;
 
 export class Settler {
   readonly #options: SettlerOptions;
-  readonly #way: Way;
-  readonly #placer: Placer;
-  readonly #mover: Mover;
-  readonly #recentMoves = new RecentMoves();
-  /** Staged content to be placed; true: may be removed when nothing points to it. */
-  readonly #staged = new Map<string, boolean>();
-  /** Staged content that the catalog knows, so that waiting does not write it again. */
-  readonly #recorded = new Set<string>();
-  #outboxPending = true;
+  readonly #work: SettleRound;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** Who waits until what was committed is in place, and how many whole rounds that may still take. */
   #waiting: { rounds: number; readonly resolve: () => void }[] = [];
-  /** Keys of what failed; left alone until the next retry. */
-  readonly #postponed = new Set<string>();
   #stopped = false;
   /** Ends the pause before a round. */
   #hurry: () => void = () => {};
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-    const { layout, ledger } = options;
-    this.#way = new Way(options);
-    this.#mover = new Mover(layout, this.#way);
-    this.#placer = new Placer({
-      ...{ layout, way: this.#way, recentMoves: this.#recentMoves },
-      hasFile: (path) => ledger.hasFile(path),
-    });
+    this.#work = new SettleRound({ ...options, onFailure: (error) => this.#failed(error) });
   }
 
   /** Finishes what an earlier process left: staged content that an entry points to is placed, any other removed. */
   async recover(): Promise<void> {
-    for (const contentId of await readdir(this.#options.layout.staging)) this.#staged.set(contentId, true);
+    for (const contentId of await readdir(this.#options.layout.staging)) this.#work.add(contentId, true);
     while (await this.#round());
     this.#timer = setInterval(() => this.outboxPending(), LOOK_EVERY_MS);
     this.#timer.unref();
@@ -76,12 +45,12 @@ export class Settler {
 
   /** @param mayRemove the outcome of the commit is unknown: nothing may point to the content */
   add(contentId: string, mayRemove: boolean): void {
-    this.#staged.set(contentId, mayRemove);
+    this.#work.add(contentId, mayRemove);
     this.#wake();
   }
 
   outboxPending(): void {
-    this.#outboxPending = true;
+    this.#work.lookAtOutbox();
     this.#wake();
   }
 
@@ -89,7 +58,7 @@ export class Settler {
   settled(): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ rounds: ENOUGH_ROUNDS + Math.floor(this.#staged.size / ROUND_SIZE), resolve });
+    this.#waiting.push({ rounds: ENOUGH_ROUNDS + Math.floor(this.#work.stagedCount / ROUND_SIZE), resolve });
     this.outboxPending();
     this.#hurry();
     return promise;
@@ -123,7 +92,7 @@ export class Settler {
 
   /** What arrives within a moment is settled together, with one fsync; content that is staged is read from there. */
   async #gather(): Promise<void> {
-    if (this.#stopped || this.#waiting.length > 0 || this.#staged.size >= ROUND_SIZE) return;
+    if (this.#stopped || this.#waiting.length > 0 || this.#work.stagedCount >= ROUND_SIZE) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, GATHER_MS);
       this.#hurry = () => {
@@ -138,7 +107,7 @@ export class Settler {
     this.#options.onFailure(error);
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
-      this.#postponed.clear();
+      this.#work.retryPostponed();
       this.outboxPending();
     }, RETRY_AFTER_MS).unref();
   }
@@ -148,221 +117,13 @@ export class Settler {
     const waiting = this.#waiting.splice(0);
     let rest: typeof waiting = [];
     try {
-      const { sawAll, hasMore } = await this.#settleSome();
+      const { sawAll, hasMore } = await this.#work.settleSome();
       if (hasMore) rest = waiting.filter((waiter) => !sawAll || --waiter.rounds > 0);
-      if (rest.length > 0) this.#outboxPending = true;
+      if (rest.length > 0) this.#work.lookAtOutbox();
       return hasMore;
     } finally {
       this.#waiting.unshift(...rest);
       for (const waiter of waiting) if (!rest.includes(waiter)) waiter.resolve();
     }
   }
-
-  /** @returns sawAll: no row of the outbox was left out; hasMore: there is more to do now */
-  async #settleSome(): Promise<{ sawAll: boolean; hasMore: boolean }> {
-    const { ledger, instanceId } = this.#options;
-    // What is postponed must not hide what comes after it.
-    const [postponed, limit] = [this.#postponed.size, ROUND_SIZE + this.#postponed.size];
-    const wanted = this.#ready().take(ROUND_SIZE).toArray();
-    if (wanted.length === 0 && !this.#outboxPending) return { sawAll: true, hasMore: false };
-    this.#outboxPending = false;
-    this.#way.beginRound();
-    const located = await ledger.locateContents(wanted);
-    await this.#record(located);
-    // Read after `located`: it holds everything that was committed before the places just read.
-    const rows = await ledger.listOutbox(instanceId, limit);
-    const allKnown = rows.length < limit;
-    if (wanted.length + rows.length > 0) faultPoint('settle:looked');
-    const moves = rows.filter((row) => row.kind === 'move');
-    const replayed = moves.length > 0 && (await this.#replay(rows));
-    const placeable = moves.length > 0 ? this.#unmoved(located, moves) : located;
-    const discarded = rows.filter((row) => row.kind === 'discard');
-    const blocked = allKnown ? await this.#placeAll(placeable, discarded) : [];
-    // A replay has done its removals in their turn.
-    const removed = moves.length > 0 ? [] : await this.#removeAll(discarded, allKnown);
-    await this.#eachAlone(blocked, (placement) => this.#place(placement, [], true));
-    if (allKnown) await this.#dropUnwanted(wanted, located);
-    await this.#makeDurable(removed);
-    const cameOn = replayed || removed.length > 0 || this.#postponed.size > postponed;
-    this.#outboxPending ||= !allKnown && cameOn;
-    return { sawAll: allKnown, hasMore: this.#outboxPending || !this.#ready().next().done };
-  }
-
-  /** Before the staged names disappear, which alone say that something is here that the catalog does not know yet. */
-  async #record(located: readonly Placement[]): Promise<void> {
-    for (const contentId of this.#recorded) if (!this.#staged.has(contentId)) this.#recorded.delete(contentId);
-    const unknown = located.map(({ contentId }) => contentId).filter((contentId) => !this.#recorded.has(contentId));
-    await this.#options.recorder?.recordContents(unknown);
-    if (unknown.length > 0) faultPoint('settle:recorded');
-    for (const contentId of unknown) this.#recorded.add(contentId);
-  }
-
-  /**
-   * Does what commits left in their order: a path in the outbox is the one that things had on the disk when everything
-   * before was done. What fails, or touches what failed, is left for later.
-   * @returns whether anything was done
-   */
-  async #replay(rows: readonly Unsettled[]): Promise<boolean> {
-    const failed = new Set<VirtualPath>();
-    let done: Unsettled[] = [];
-    let cameOn = false;
-    for (const row of rows) {
-      const paths = pathsOf(row);
-      if (
-        this.#postponed.has(keyOf(row)) ||
-        paths.some((path) => failed.values().some((other) => overlap(path, other)))
-      ) {
-        for (const path of paths) failed.add(path);
-        this.#postponed.add(keyOf(row));
-        continue;
-      }
-      // A move that is repeated after a crash must not find what another brought to its old path since.
-      if (row.kind === 'move' && done.some((other) => other.kind === 'move' && touches(other, row))) {
-        await this.#makeDurable(done);
-        done = [];
-      }
-      try {
-        if (await this.#handle(row)) done.push(row);
-        else for (const path of paths) failed.add(path);
-        cameOn ||= done.length > 0;
-      } catch (error) {
-        for (const path of paths) failed.add(path);
-        this.#postponed.add(keyOf(row));
-        this.#failed(error);
-      }
-    }
-    await this.#makeDurable(done);
-    return cameOn;
-  }
-
-  /** False: another round must look again. */
-  async #handle(row: Unsettled): Promise<boolean> {
-    if (row.kind === 'discard') {
-      if (row.backendType === 'localfs' && !(await this.#placer.remove(row, undefined))) return false;
-      this.#staged.delete(row.contentId);
-      return true;
-    }
-    faultPoint('settle:before-move');
-    await this.#mover.move(row);
-    faultPoint('settle:moved');
-    if (!row.content) for (const contentId of await this.#mover.restage(row)) this.#staged.set(contentId, false);
-    this.#recentMoves.add(row);
-    return true;
-  }
-
-  /** Places that no move touches; the others may have been read before it, or wait until it is done. */
-  #unmoved(located: readonly Placement[], moves: readonly Moved[]): readonly Placement[] {
-    return located.filter((placement) => {
-      const touching = moves.filter((move) => pathsOf(move).some((path) => overlap(path, placement.path)));
-      if (touching.some((move) => this.#postponed.has(keyOf(move)))) this.#postponed.add(placement.contentId);
-      return touching.length === 0;
-    });
-  }
-
-  /** Staged contents that did not fail just now. */
-  #ready(): IteratorObject<string, undefined> {
-    return this.#staged.keys().filter((contentId) => !this.#postponed.has(contentId));
-  }
-
-  /** @returns what could not be placed yet because something was in the way */
-  async #placeAll(located: readonly Placement[], discarded: readonly Discarded[]): Promise<Placement[]> {
-    const blocked: Placement[] = [];
-    const garbage = Map.groupBy(discarded, ({ path }) => path);
-    await this.#eachAlone(located, async (placement) => {
-      const known = garbage.get(placement.path) ?? [];
-      if (!(await this.#place(placement, known, false))) blocked.push(placement);
-    });
-    return blocked;
-  }
-
-  async #place(placement: Placement, known: readonly Discarded[], force: boolean): Promise<boolean> {
-    if (!(await this.#placer.place(placement, known, force))) return false;
-    this.#staged.delete(placement.contentId);
-    return true;
-  }
-
-  /** @returns what is gone */
-  async #removeAll(discarded: readonly Discarded[], allKnown: boolean): Promise<Discarded[]> {
-    const removed: Discarded[] = [];
-    const byPath = Map.groupBy(discarded, ({ path }) => path);
-    const ready = discarded.filter(({ contentId }) => !this.#postponed.has(contentId));
-    await this.#eachAlone(ready, async (content) => {
-      const others = allKnown ? byPath.get(content.path) : undefined;
-      if (content.backendType === 'localfs' && !(await this.#placer.remove(content, others))) {
-        this.#outboxPending = true;
-        return;
-      }
-      this.#staged.delete(content.contentId);
-      removed.push(content);
-    });
-    return removed;
-  }
-
-  /** What fails for one content is tried again later and holds up no other. */
-  async #eachAlone<T extends { readonly contentId: string }>(
-    contents: readonly T[],
-    work: (content: T) => Promise<unknown>,
-  ): Promise<void> {
-    await forEachParallel(contents, async (content) => {
-      try {
-        await work(content);
-      } catch (error) {
-        this.#postponed.add(content.contentId);
-        this.#failed(error);
-      }
-    });
-  }
-
-  async #dropUnwanted(wanted: readonly string[], located: readonly Placement[]): Promise<void> {
-    const pointedTo = new Set(located.map(({ contentId }) => contentId));
-    for (const contentId of wanted) {
-      if (pointedTo.has(contentId)) continue;
-      if (this.#staged.get(contentId)) await unlessAbsent(unlink(this.#options.layout.stagingFile(contentId)));
-      this.#staged.delete(contentId);
-    }
-  }
-
-  /** What was done is forgotten only when the disk cannot undo it. */
-  async #makeDurable(done: readonly Unsettled[]): Promise<void> {
-    const touched = [...this.#way.touched];
-    this.#way.touched.clear();
-    if (done.length === 0) return;
-    faultPoint('settle:before-sync');
-    try {
-      await forEachParallel(touched, (directory) => this.#options.directories.sync(directory));
-    } catch (error) {
-      for (const directory of touched) this.#way.touched.add(directory);
-      throw error;
-    }
-    faultPoint('settle:synced');
-    await this.#options.recorder?.recordEntries(done.map(({ entryId }) => entryId ?? ''));
-    faultPoint('settle:recorded');
-    await this.#options.ledger.forgetOutbox(done.map(({ seq }) => seq));
-    faultPoint('settle:forgotten');
-  }
-}
-
-function pathsOf(row: Unsettled): readonly VirtualPath[] {
-  return row.kind === 'move' ? [row.path, row.to] : [row.path];
-}
-
-/** Under which a row is postponed; a content that failed to be placed shares the key with its removal. */
-function keyOf(row: Unsettled): string {
-  return row.kind === 'move' ? `move ${row.seq}` : row.contentId;
-}
-
-function overlap(one: VirtualPath, other: VirtualPath): boolean {
-  return isWithin(one, other) || isWithin(other, one);
-}
-
-function touches(one: Moved, other: Moved): boolean {
-  return pathsOf(one).some((path) => pathsOf(other).some((otherPath) => overlap(path, otherPath)));
-}
-
-async function forEachParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values();
-  const lane = async (): Promise<void> => {
-    for (const item of rest) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, lane));
 }

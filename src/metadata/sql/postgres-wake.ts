@@ -2,6 +2,7 @@
  * Tells other instances at once that a commit left work for them. Notifications are sent apart from the commits, which
  * PostgreSQL would otherwise put in a row one behind the other; one that is lost costs the time until they look by themselves.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { PostgresConnection } from './postgres-connection.ts';
 
 export const CHANNEL = 'callfs_outbox';
@@ -39,8 +40,9 @@ const RECONNECT_MS = 250;
 export class WakeListener implements AsyncDisposable {
   readonly #connect: (onNotify: () => void) => Promise<PostgresConnection>;
   readonly #wake: () => void;
-  readonly #stop = Promise.withResolvers<void>();
   #stopped = false;
+  /** Ends the pause there is. */
+  #pause = new AbortController();
   #running: Promise<void> | undefined;
 
   private constructor(connect: (onNotify: () => void) => Promise<PostgresConnection>, wake: () => void) {
@@ -69,7 +71,7 @@ export class WakeListener implements AsyncDisposable {
         // Whoever needs the store reports that it is away.
       }
       onTried();
-      await this.#pause(RECONNECT_MS * (1 + Math.random()));
+      await this.#rest(RECONNECT_MS * (1 + Math.random()));
     }
   }
 
@@ -79,8 +81,9 @@ export class WakeListener implements AsyncDisposable {
       onListening();
       // Nobody was told what came while nobody listened.
       this.#wake();
+      void connection.closed.then(() => this.#pause.abort());
       while (connection.isOpen && !this.#stopped) {
-        await Promise.race([connection.closed, this.#pause(PING_EVERY_MS)]);
+        await this.#rest(PING_EVERY_MS);
         if (connection.isOpen && !this.#stopped) await connection.script('SELECT 1', ANSWER_MS);
       }
     } finally {
@@ -88,18 +91,15 @@ export class WakeListener implements AsyncDisposable {
     }
   }
 
-  async #pause(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const over = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms).unref();
-    });
-    await Promise.race([over, this.#stop.promise]);
-    clearTimeout(timer);
+  async #rest(ms: number): Promise<void> {
+    if (this.#stopped) return;
+    this.#pause = new AbortController();
+    await setTimeout(ms, undefined, { signal: this.#pause.signal, ref: false }).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    this.#stop.resolve();
+    this.#pause.abort();
     await this.#running;
   }
 }
