@@ -145,18 +145,17 @@ async function openSocket({ address: { host, port }, timeoutMs }: OpenConnection
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const socket = host.startsWith('/') ? connect({ path: `${host}/.s.PGSQL.${port}` }) : connect({ host, port });
   const timer = setTimeout(() => reject(new Error('no connection in time')), Math.max(0, timeoutMs));
-  socket.once('error', reject);
+  // For good: the package listens only some turns of the event loop after it got the socket. "close" follows every error.
+  socket.on('error', reject);
   socket.once('connect', resolve);
   try {
     await promise;
   } catch (error) {
-    socket.on('error', () => {});
     socket.destroy();
     throw new ConnectionLost(error);
   } finally {
     clearTimeout(timer);
   }
-  socket.off('error', reject);
   socket.setNoDelay(true);
   if (!host.startsWith('/')) socket.setKeepAlive(true, KEEP_ALIVE_MS);
   // The package checks certificates against the name that it finds here.
