@@ -1,6 +1,7 @@
 /** The command line: which command, and how failures end. */
 import { Command, CommanderError } from 'commander';
 import { addAdoptCommand } from './cli/adopt-command.ts';
+import { addCertCommand } from './cli/cert-command.ts';
 import { addClusterCommand } from './cli/cluster-command.ts';
 import { addConfigCommand } from './cli/config-command.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
@@ -25,6 +26,7 @@ addAdoptCommand(program);
 addRebuildCommand(program);
 addClusterCommand(program);
 addNodeCommand(program);
+addCertCommand(program);
 
 // Whoever reads the output may stop reading, like `head`.
 process.stdout.on('error', (error) => process.exit(systemErrorCode(error) === 'EPIPE' ? 0 : 1));

@@ -6,6 +6,7 @@ import { type Answer, call } from './support/client.ts';
 import { startCluster, type TestCluster } from './support/cluster.ts';
 
 const RACERS = 8;
+const [ROUNDS, INCREMENTS] = process.env.CALLFS_LONG_TESTS === '1' ? [500, 100] : [60, 25];
 
 suite('requests that race each other over three instances', () => {
   let cluster: TestCluster;
@@ -155,7 +156,7 @@ suite('requests that race each other over three instances', () => {
   });
 
   test('of eight PUTs with If-None-Match: * one creates and seven fail their condition', async () => {
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const target = `/v1/files/once/round-${round}`;
       const headers = { 'if-none-match': '*' };
       const answers = await race(round, (url, racer) =>
@@ -169,15 +170,32 @@ suite('requests that race each other over three instances', () => {
     }
   });
 
+  test('of eight PUTs with If-Match that have read the same content one replaces it and seven fail', async () => {
+    const target = '/v1/files/read-modify-write';
+    let { headers } = await call('PUT', cluster.at(0).url, target, { body: 'first' });
+    for (let round = 0; round < ROUNDS; round++) {
+      const condition = { 'if-match': String(headers.etag) };
+      const answers = await race(round, (url, racer) =>
+        call('PUT', url, target, { headers: condition, body: bodyOf(round, racer) }),
+      );
+      const winner = answers.findIndex(({ status }) => status === 200);
+      const failed = answers.filter(({ status }) => status === 412);
+      assert.equal(failed.length, RACERS - 1, `round ${round}: ${statuses(answers)}`);
+      headers = answers[winner]?.headers ?? {};
+      await assertContentEverywhere(target, bodyOf(round, winner), headers.etag);
+    }
+  });
+
   test('a counter kept with If-Match loses no increment of eight writers', async () => {
     const target = '/v1/files/counter';
     assert.equal((await call('PUT', cluster.at(1).url, target, { body: '0' })).status, 201);
     await Promise.all(
       Array.from({ length: 8 }, async (_, writer) => {
-        for (let number = 0; number < 20; number++) await increment(cluster.at(writer).url, target);
+        for (let number = 0; number < INCREMENTS; number++) await increment(cluster.at(writer).url, target);
       }),
     );
-    for (const { url } of cluster.instances) assert.equal((await call('GET', url, target)).text, '160');
+    for (const { url } of cluster.instances)
+      assert.equal((await call('GET', url, target)).text, String(8 * INCREMENTS));
   });
 
   for (const sizeBytes of [16, 300_000]) {

@@ -4,9 +4,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { suite, test } from 'node:test';
 import { PeerSigner } from '../src/cluster/peer-signature.ts';
+import { stagedFiles } from './support/at-rest.ts';
 import { call } from './support/client.ts';
 import { ALICE_KEY, startCluster } from './support/cluster.ts';
+import { RawConnection } from './support/raw-connection.ts';
+import { SlowReader, uploadPattern } from './support/transfers.ts';
 import { waitFor } from './support/wait-for.ts';
+
+/** More than sockets and buffers on the way hold, so that the owner is still sending when it is stopped. */
+const LARGE_BYTES = 64 * 1024 * 1024;
 
 suite('across a restart', () => {
   test('a signature that was recorded before cannot be replayed after', async () => {
@@ -47,6 +53,33 @@ suite('across a restart', () => {
     assert.equal((await call('GET', peer.url, '/v1/files/kept')).text, 'three');
   });
 
+  for (const [who, position] of [
+    ['the owner', 0],
+    ['the instance that forwards', 1],
+  ] as const) {
+    test(`a clean stop of ${who} finishes the upload and the download that run`, async () => {
+      await using cluster = await startCluster({ instances: 2 });
+      const [owner, peer, victim] = [cluster.at(0), cluster.at(1), cluster.at(position)];
+      const { sha256 } = await uploadPattern(owner.url, '/v1/files/large', LARGE_BYTES);
+      assert.equal((await call('PUT', owner.url, '/v1/files/slow', { body: 'before' })).status, 201);
+      using download = await SlowReader.open(peer.url, '/v1/files/large');
+      using upload = await RawConnection.open(peer.url);
+      upload.sendHead('PUT', '/v1/files/slow', { authorization: `Bearer ${ALICE_KEY}`, 'content-length': '10' });
+      upload.send('first');
+      await waitFor('the upload to begin', () => stagedFiles(owner).length === 1);
+      const stopped = victim.stop();
+      await stopToBegin(victim.url);
+      upload.send('other');
+      const answer = await upload.answer('PUT');
+      assert.equal(answer.status, 200, answer.text);
+      assert.equal(await download.readAll(1e9), sha256);
+      assert.equal(await stopped, 0);
+      await victim.start();
+      const isThere = async () => (await call('GET', peer.url, '/v1/files/slow')).text === 'firstother';
+      await waitFor('the whole upload to be read', isThere);
+    });
+  }
+
   test('a clean stop does not wait for a client that keeps its connection open after its answer', async () => {
     await using cluster = await startCluster({ instances: 1 });
     const instance = cluster.at(0);
@@ -63,12 +96,7 @@ suite('across a restart', () => {
     const staging = `${instance.dataRoot}/.callfs/staging`;
     await waitFor('the upload to begin', () => readdirSync(staging).length === 1);
     const stopped = instance.stop();
-    await waitFor('the stop to begin', () =>
-      call('GET', instance.url, '/health').then(
-        () => false,
-        () => true,
-      ),
-    );
+    await stopToBegin(instance.url);
     upload.end('other');
     assert.equal((await answered).statusCode, 201);
     const startedAt = performance.now();
@@ -94,3 +122,13 @@ test('the URL in a conflict is the one that the owner gives clients, whoever is 
     });
   }
 });
+
+/** Resolves when the instance takes no more connections. */
+async function stopToBegin(url: string): Promise<void> {
+  await waitFor('the stop to begin', () =>
+    call('GET', url, '/health').then(
+      () => false,
+      () => true,
+    ),
+  );
+}

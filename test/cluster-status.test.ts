@@ -75,7 +75,7 @@ suite('GET /v1/cluster', { timeout: 120_000 }, () => {
     assert.equal(denied.status, 403);
     assert.equal(denied.json().code, 'PERMISSION_DENIED');
     assert.equal((await call('GET', url, '/v1/cluster', { key: null })).status, 401);
-    assert.equal((await call('POST', url, '/v1/cluster', { key: ADMIN_KEY })).headers.allow, 'GET');
+    assert.equal((await call('POST', url, '/v1/cluster', { key: ADMIN_KEY })).headers.allow, 'GET, HEAD, OPTIONS');
   });
 
   test('lists all instances with what they hold, at each of them', async () => {

@@ -1,10 +1,9 @@
 /** The tests of clusters once more, on PostgreSQL: what holds on one store holds on the other. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { assertTestFilePasses } from './support/test-file.ts';
 import { STORE_TYPE } from './support/test-store.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
@@ -20,6 +19,7 @@ const FILES = [
   'fault-owner-death',
   'move-races',
   'move-relocation',
+  'links',
   'cluster-consistency',
   'cluster-clock',
   'cluster-status',
@@ -27,6 +27,7 @@ const FILES = [
   'http-listings',
   'http-contract',
   'http-move',
+  'http-copy',
   'cluster-restart',
   'fault-disk',
   'cluster-basics',
@@ -42,44 +43,31 @@ const NOT_REPEATED: Readonly<Record<string, string>> = {
   fsck: 'has a test on PostgreSQL of its own',
   'move-uploads': 'is about how long transfers between instances may take, in which the store has no part',
   'move-large': 'is about the size of a tree, which the contract suite has for every store',
+  jobs: 'what it asks of a store is in the contract suite',
   'move-hostile': 'is about what requests say',
   'http-paths': 'is about the parsing of paths',
   'http-ranges': 'is about bytes',
+  websocket: 'is about bytes and connections; the use cases are those of GET and PUT',
+  'http-semantics': 'is about HTTP',
+  'http-digests': 'is about bytes; what is kept of them is in the contract suite',
+  'http-hygiene': 'is about HTTP',
+  'http-cors': 'is about HTTP',
+  'http-early-answers': 'is about HTTP',
+  tls: 'is about connections',
+  uploads: 'is about bytes and a protocol; what it asks of a store is in the contract suite',
+  'uploads-cuts': 'is about connections and disks; what it asks of a store is in the contract suite',
+  openapi: 'is about HTTP',
+  'docs-page': 'is about a page',
+  'real-clients': 'is about clients',
 };
 
 /** Few: they measure times, too. */
 const AT_ONCE = 2;
-const SHOWN_CHARACTERS = 20_000;
-
-interface Ended {
-  readonly exitCode: number | null;
-  readonly output: string;
-}
-
-async function runOnPostgres(name: string, signal: AbortSignal): Promise<Ended> {
-  const { NODE_TEST_CONTEXT: _ofThisProcess, ...env } = process.env;
-  const child = spawn(process.execPath, ['--test-reporter=spec', `${FOLDER}${name}.test.ts`], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...env, CALLFS_TEST_STORE: 'postgres' },
-    signal,
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (text) => {
-      output += text;
-    });
-  }
-  await once(child, 'close');
-  return { exitCode: child.exitCode, output };
-}
 
 suite('on PostgreSQL', { concurrency: AT_ONCE, skip: STORE_TYPE === 'postgres' && 'everything runs on it' }, () => {
   for (const name of FILES) {
     test(`test/${name}.test.ts passes`, { timeout: 600_000 }, async (t) => {
-      const { exitCode, output } = await runOnPostgres(name, t.signal);
-      assert.equal(exitCode, 0, output.slice(-SHOWN_CHARACTERS));
-      const passed = /^ℹ pass (\d+)$/m.exec(output)?.[1];
-      assert(Number(passed) > 0, `nothing ran:\n${output}`);
+      await assertTestFilePasses(name, { CALLFS_TEST_STORE: 'postgres' }, t.signal);
     });
   }
 });

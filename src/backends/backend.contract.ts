@@ -1,5 +1,6 @@
 /** What every backend must do, as tests. The namespace is played by a small ledger. */
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
@@ -114,6 +115,7 @@ export function backendContract(name: string, open: () => Promise<OpenedBackend>
       assert.equal(staged.content.contentId, 'c-1');
       assert.equal(staged.content.sizeBytes, 11);
       assert.equal(staged.content.checksum, crc32('hello world').toString(16).padStart(8, '0'));
+      assert.equal(staged.content.sha256, hash('sha256', 'hello world'));
       await using reader = await staged.open();
       assert.equal(await textOf(reader), 'hello world');
     });
@@ -193,6 +195,23 @@ export function backendContract(name: string, open: () => Promise<OpenedBackend>
       await opened.backend.settled();
       assert.equal(await read(opened, path), 'size same');
       assert.notEqual(await opened.backend.probe(first.content, path), 'intact');
+    });
+
+    test('a clone, where there can be one, is a content of its own with the same bytes', async () => {
+      await using opened = await open();
+      const [path, copy] = [testPath('original'), testPath('copy')];
+      const { content } = await put(opened, path, 'shared bytes');
+      await opened.backend.settled();
+      const clone = await opened.backend.stageClone(nextContentId(), content, path);
+      if (!clone) return;
+      const { contentId, storageStamp: _ofTheClone, ...sums } = clone.content;
+      assert.notEqual(contentId, content.contentId);
+      assert.deepEqual({ ...content, ...sums }, content);
+      opened.ledger.point(copy, clone.content);
+      opened.backend.committed(clone);
+      opened.ledger.drop(path);
+      await opened.backend.settled();
+      assert.equal(await read(opened, copy), 'shared bytes');
     });
 
     test('discarding a staged content leaves nothing of it', async () => {

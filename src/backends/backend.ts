@@ -8,6 +8,7 @@
 import type { BackendType, Content } from '../core/entry.ts';
 import type { LocatedEntry } from '../core/located-entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
+import type { PartialContents } from './partial-contents.ts';
 
 /** Takes bytes; the chunk may be reused as soon as the promise resolves. */
 export interface ByteSink {
@@ -51,6 +52,9 @@ export interface StageOptions {
 export interface Backend {
   readonly type: BackendType;
 
+  /** Contents that arrive in pieces; undefined: this backend cannot keep them. */
+  readonly partials?: PartialContents | undefined;
+
   /** Rejects when the backend cannot be used now. */
   check(): Promise<void>;
 
@@ -62,6 +66,12 @@ export interface Backend {
 
   /** Receives all bytes and makes them durable. Rejects, leaving nothing, when the source or the disk fails; closes no source. */
   stage(contentId: string, bytes: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedContent>;
+
+  /**
+   * Stages a content with the same bytes as one that lies here, without reading them; undefined: that is not possible,
+   * or the original is not where it was looked for, and its bytes may still be read and staged.
+   */
+  stageClone(contentId: string, original: Content, path: VirtualPath): Promise<StagedContent | undefined>;
 
   /** The namespace now points to this content: bring it to its natural place soon. */
   committed(staged: StagedContent): void;
@@ -152,6 +162,12 @@ export interface Holdings extends AsyncDisposable {
 
   /** When the last byte of a staged content was written; undefined: nothing is staged under this id. */
   stagedAtMs(contentId: string): Promise<number | undefined>;
+
+  /** The ids of resumable uploads that have bytes here. */
+  uploads(): Promise<readonly string[]>;
+
+  /** Removes the bytes of an upload that nobody continues. */
+  removeUpload(id: string): Promise<void>;
 
   /** Moves exactly this file to where unknown files are kept; resolves to its new location, undefined when it is not there. */
   moveAside(file: HeldFile): Promise<string | undefined>;

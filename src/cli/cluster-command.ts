@@ -1,11 +1,15 @@
 /** `callfs cluster status`: what the running instance sees of the whole cluster. */
 import type { Command } from 'commander';
+import { tlsProblem } from '../cluster/tls-problem.ts';
+import { speaksTls } from '../compose/certificate-files.ts';
 import type { Config } from '../config/config.ts';
 import { parseListenAddress } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemErrorCode } from '../core/errors.ts';
 import { adminKey } from './admin-key.ts';
 import type { ClusterAnswer } from './cluster-report.ts';
+import { type InstanceAnswer, InstanceClient } from './instance-client.ts';
+import { ownTrust } from './instance-trust.ts';
 
 interface StatusOptions {
   readonly config?: string;
@@ -40,62 +44,53 @@ export function addClusterCommand(program: Command): void {
 
 async function showStatus({ config: file, json = false }: StatusOptions): Promise<void> {
   const { config } = loadConfig(file === undefined ? {} : { file });
-  const status = await askForStatus(localUrl(config), adminKey(config));
+  const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  using client = new InstanceClient({ key: adminKey(config), trust: await ownTrust(config), signal });
+  const status = await askForStatus(client, localUrl(config));
   const { clusterText } = await import('./cluster-report.ts');
   process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : clusterText(status));
 }
 
 /** Where the instance is reached from its own host. */
-function localUrl({ server }: Config): string {
-  const { host, port } = parseListenAddress(server.listen_addr);
+function localUrl(config: Config): string {
+  const { host, port } = parseListenAddress(config.server.listen_addr);
+  const scheme = speaksTls(config) ? 'https' : 'http';
   if (port === 0) {
     throw new Error('server.listen_addr has port 0, so only the log of the instance says where it listens.');
   }
-  if (host === undefined || host === '0.0.0.0') return `http://127.0.0.1:${port}`;
-  if (host === '::') return `http://[::1]:${port}`;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (host === undefined || host === '0.0.0.0') return `${scheme}://127.0.0.1:${port}`;
+  if (host === '::') return `${scheme}://[::1]:${port}`;
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-async function askForStatus(url: string, key: string): Promise<ClusterAnswer> {
-  const answer = await ask(`${url}/v1/cluster`, key);
-  const body = await bodyOf(answer);
-  if (answer.status === 200 && isStatus(body)) return body;
-  if (answer.status === 401 || answer.status === 403) {
+async function askForStatus(client: InstanceClient, url: string): Promise<ClusterAnswer> {
+  const { status, body } = await ask(client, url);
+  if (status === 200 && isStatus(body)) return body;
+  if (status === 401 || status === 403) {
     throw new Error(`The instance at ${url} does not accept the key: it was started with another configuration.`);
   }
-  const message = typeof body?.message === 'string' ? body.message : `it answers ${answer.status}`;
-  if (typeof body?.code === 'string') throw new Error(`The instance at ${url} cannot tell: ${body.code}: ${message}`);
-  throw new Error(`What answers at ${url} is not a CallFS instance.`);
+  if (typeof body.code !== 'string') throw new Error(`What answers at ${url} is not a CallFS instance.`);
+  const message = typeof body.message === 'string' ? body.message : `it answers ${status}`;
+  throw new Error(`The instance at ${url} cannot tell: ${body.code}: ${message}`);
 }
 
-async function ask(target: string, key: string): Promise<Response> {
+async function ask(client: InstanceClient, url: string): Promise<InstanceAnswer> {
   try {
-    const headers = { authorization: `Bearer ${key}` };
-    return await fetch(target, { headers, redirect: 'error', signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    const request = { method: 'GET', endpoint: url, target: '/v1/cluster' };
+    return await client.ask({ ...request, timeoutMs: ANSWER_WITHIN_MS });
   } catch (error) {
-    throw new Error(`No instance answers at ${new URL(target).origin} (${reasonOf(error)}); does it run?`, {
-      cause: error,
-    });
+    // It answered with something else than JSON.
+    if (error instanceof SyntaxError) return { status: 0, body: {} };
+    throw new Error(`No instance answers at ${url} (${reasonOf(error)}); does it run?`, { cause: error });
   }
 }
 
-/** What lies below the general words of `fetch`. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `not within ${ANSWER_WITHIN_MS / 1000} s`;
-  return systemErrorCode(error.cause) ?? (error.cause instanceof Error ? error.cause.message : error.message);
+  const code = systemErrorCode(error) ?? '';
+  if (code === 'ABORT_ERR') return `not within ${ANSWER_WITHIN_MS / 1000} s`;
+  return tlsProblem(code) ?? (code || (error instanceof Error ? error.message : String(error)));
 }
 
-/** The body as a JSON object; undefined when it is something else. */
-async function bodyOf(answer: Response): Promise<Readonly<Record<string, unknown>> | undefined> {
-  try {
-    const body: unknown = await answer.json();
-    return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isStatus(body: unknown): body is ClusterAnswer {
-  return typeof body === 'object' && body !== null && 'instances' in body && Array.isArray(body.instances);
+function isStatus(body: object): body is ClusterAnswer {
+  return 'instances' in body && Array.isArray(body.instances);
 }

@@ -1,12 +1,13 @@
 /** The cluster as a drain sees it: instances found through the store, asked and told over HTTP. */
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
-import type { DrainContext, FileMove } from '../engine/drain-instance.ts';
+import type { DrainContext } from '../engine/drain-instance.ts';
 import type { DrainTarget } from '../engine/drain-targets.ts';
+import type { FileMove } from '../engine/move-files.ts';
 import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
 import { adminKey } from './admin-key.ts';
 import { type InstanceAnswer, InstanceClient } from './instance-client.ts';
+import { clusterTrust } from './instance-trust.ts';
 
 /** Long enough to count the files of a large namespace, which the answer shows, too. */
 const SURVEY_WITHIN_MS = 60_000;
@@ -49,12 +50,10 @@ export class DrainCluster implements DrainContext, Disposable {
   }
 
   static async open(options: DrainClusterOptions): Promise<DrainCluster> {
-    const { backend, cluster } = options.config;
-    const ca = cluster.ca_file ? await readFile(cluster.ca_file, 'utf8') : undefined;
     const key = adminKey(options.config);
-    const skipTlsVerify = backend.internal_proxy_skip_tls_verify;
+    const trust = await clusterTrust(options.config);
     const stop = new AbortController();
-    return new DrainCluster(options, new InstanceClient({ key, ca, skipTlsVerify, signal: stop.signal }), stop);
+    return new DrainCluster(options, new InstanceClient({ key, trust, signal: stop.signal }), stop);
   }
 
   readonly #onStop = (): void => {

@@ -1,11 +1,11 @@
 /** A progress bar for whoever waits at a terminal for a drain. */
 import type { Options, Params, SingleBar } from 'cli-progress';
-import type { DrainProgress } from '../engine/drain-instance.ts';
+import type { MoveProgress } from '../engine/move-files.ts';
 import { bytesText } from './bytes-text.ts';
 
 export class DrainProgressBar implements Disposable {
   readonly #bar: SingleBar | undefined;
-  #progress: DrainProgress | undefined;
+  #progress: MoveProgress | undefined;
 
   private constructor(bar: SingleBar | undefined) {
     this.#bar = bar;
@@ -27,7 +27,7 @@ export class DrainProgressBar implements Disposable {
     return shown;
   }
 
-  show(progress: DrainProgress): void {
+  show(progress: MoveProgress): void {
     this.#progress = progress;
     const { moved, total } = progress;
     this.#bar?.setTotal(costOf(total));
@@ -39,11 +39,11 @@ export class DrainProgressBar implements Disposable {
   }
 }
 
-const NOTHING: DrainProgress = { moved: { files: 0, sizeBytes: 0 }, total: { files: 0, sizeBytes: 0 } };
+const NOTHING: MoveProgress = { moved: { files: 0, sizeBytes: 0 }, total: { files: 0, sizeBytes: 0 } };
 
 /** Small files take as long as so many bytes. */
 const BYTES_PER_FILE = 64 * 1024;
 
-function costOf({ files, sizeBytes }: DrainProgress['moved']): number {
+function costOf({ files, sizeBytes }: MoveProgress['moved']): number {
   return sizeBytes + files * BYTES_PER_FILE;
 }

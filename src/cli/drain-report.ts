@@ -1,5 +1,6 @@
 /** How a drain ended, for people and as JSON for programs. */
-import type { Amount, DrainReport } from '../engine/drain-instance.ts';
+import type { DrainReport } from '../engine/drain-instance.ts';
+import type { Amount } from '../engine/move-files.ts';
 import { bytesText } from './bytes-text.ts';
 
 const MAX_FAILURES = 20;

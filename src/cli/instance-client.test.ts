@@ -21,7 +21,7 @@ test('that the instance is still working counts as life, silence and a stop end 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const stop = new AbortController();
-  const options = { key: 'key', ca: undefined, skipTlsVerify: false, signal: stop.signal };
+  const options = { key: 'key', trust: {}, signal: stop.signal };
   try {
     using client = new InstanceClient(options);
     const { port } = server.address() as AddressInfo;

@@ -2,13 +2,13 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { json } from 'node:stream/consumers';
+import type { ConnectionOptions } from 'node:tls';
 
 export interface InstanceClientOptions {
   /** Of a user with `admin: true`. */
   readonly key: string;
-  /** Certificates to trust beside the system's, as PEM. */
-  readonly ca: string | undefined;
-  readonly skipTlsVerify: boolean;
+  /** Whom to believe over TLS, see instance-trust.ts. */
+  readonly trust: ConnectionOptions;
   /** Aborted: what is not answered yet is broken off. */
   readonly signal: AbortSignal;
 }
@@ -36,11 +36,10 @@ export class InstanceClient implements Disposable {
   readonly #http = new http.Agent({ keepAlive: true });
   readonly #https: https.Agent;
 
-  constructor({ key, ca, skipTlsVerify, signal }: InstanceClientOptions) {
+  constructor({ key, trust, signal }: InstanceClientOptions) {
     this.#key = key;
     this.#signal = signal;
-    const trusted = ca === undefined ? {} : { ca };
-    this.#https = new https.Agent({ keepAlive: true, rejectUnauthorized: !skipTlsVerify, ...trusted });
+    this.#https = new https.Agent({ keepAlive: true, ...trust });
   }
 
   /** @throws Error when no instance answers, or with something that is not JSON */

@@ -4,8 +4,8 @@ import * as tls from 'node:tls';
 
 export interface DialOptions {
   readonly connectTimeoutMs: number;
-  /** PEM of the authorities that peers' certificates may come from; undefined: the system's. */
-  readonly ca: string | undefined;
+  /** Which authorities peers' certificates may come from and what is shown to peers, as of now. */
+  readonly secureContext: () => tls.SecureContext;
   readonly skipTlsVerify: boolean;
 }
 
@@ -34,11 +34,11 @@ export function dial(
   socket.on('error', settle).on(secure ? 'secureConnect' : 'connect', connected);
 }
 
-function dialTls(host: string, port: number, { ca, skipTlsVerify }: DialOptions): net.Socket {
+function dialTls(host: string, port: number, { secureContext, skipTlsVerify }: DialOptions): net.Socket {
   const socket = tls.connect({
     host,
     port,
-    ca,
+    secureContext: secureContext(),
     servername: net.isIP(host) ? '' : host,
     rejectUnauthorized: !skipTlsVerify,
     ALPNProtocols: ['http/1.1'],

@@ -8,8 +8,9 @@ import { faultPoint } from '../core/fault-point.ts';
 import { type AnswerSink, ClientGone, type ExchangeBody, type HeaderFields } from './exchange.ts';
 import { endToEndAnswerFields, endToEndRequestFields } from './header-fields.ts';
 import type { PeerDirectory } from './peer-directory.ts';
-import { PEER_HEADER, PEER_REFUSED_HEADER, type PeerSigner } from './peer-signature.ts';
+import { CERTIFICATE, PEER_HEADER, PEER_REFUSED_HEADER, type PeerSigner } from './peer-signature.ts';
 import { proxyFailure } from './proxy-error.ts';
+import { tlsProblem } from './tls-problem.ts';
 
 export interface ForwardRequest {
   readonly method: string;
@@ -160,6 +161,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   'wrong-instance': 'another instance answers at its address; check instance_discovery.peer_endpoints',
   'no-instance':
     'what answers at its address is not a CallFS instance; check instance_discovery.peer_endpoints and server.external_url',
+  'no-certificate': 'it demands a client certificate; set cluster.cert_file to one that its cluster.ca_file has signed',
   'clock-skew': 'the clocks of the two instances differ by more than 60 s',
 };
 
@@ -168,6 +170,10 @@ function refusal(instanceId: string, reason: string): CallFSError {
     return new CallFSError('ROUTING_LOOP', `The address of instance ${instanceId} leads back to this instance.`, {
       details: { instance_id: instanceId },
     });
+  }
+  if (reason.startsWith(CERTIFICATE)) {
+    const why = tlsProblem(reason.slice(CERTIFICATE.length)) ?? reason;
+    return proxyFailure(instanceId, `it does not accept the client certificate in cluster.cert_file: ${why}`);
   }
   return proxyFailure(instanceId, REFUSALS[reason] ?? `it refused the request (${reason})`);
 }

@@ -4,6 +4,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { endToEndAnswerFields, endToEndRequestFields } from './header-fields.ts';
 
+/** What a request never takes to the next hop. */
+const DROPPED = new Set([
+  ...['connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'transfer-encoding', 'host', 'expect', 'content-length'],
+  ...['x-callfs-peer', 'x-callfs-peer-refused', 'proxy-authorization'],
+]);
+
 test('end-to-end fields go on, also the authorization and conditions', () => {
   const fields = {
     authorization: 'Bearer x',
@@ -56,5 +62,41 @@ test('whatever Connection names, in any case and spacing, never goes on', () => 
         assert.deepEqual(endToEndRequestFields(fields), {});
       },
     ),
+    { numRuns: 10_000 },
+  );
+});
+
+test('whatever fields there are, each goes on as it is or stays behind, by its name alone', () => {
+  const hop = fc.constantFrom(
+    'connection',
+    'keep-alive',
+    'te',
+    'trailer',
+    'upgrade',
+    'transfer-encoding',
+    'host',
+    'expect',
+  );
+  const secret = fc.constantFrom('x-callfs-peer', 'x-callfs-peer-refused', 'proxy-authorization', 'content-length');
+  const endToEnd = fc.oneof(
+    fc.constantFrom('authorization', 'range', 'if-match', 'content-type', 'content-digest', 'want-repr-digest'),
+    fc.stringMatching(/^y-[!#$%&'*+.^_`|~0-9a-z-]{1,12}$/),
+    // Not __proto__: Node.js leaves it out of what it gives.
+    fc.constantFrom('constructor', 'tostring', 'hasownproperty'),
+  );
+  const value = fc.oneof(fc.string(), fc.array(fc.string(), { maxLength: 3 }), fc.constant(undefined));
+  const named = fc.array(endToEnd, { maxLength: 3 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.oneof(hop, secret, endToEnd), value)), named, (fields, forThisHop) => {
+      const headers = Object.fromEntries([...fields, ['connection', ['close', ...forThisHop].join(', ')]]);
+      const kept = endToEndRequestFields(headers);
+      for (const [name, given] of Object.entries(headers)) {
+        const stays = DROPPED.has(name) || forThisHop.includes(name) || given === undefined;
+        assert.equal(Object.hasOwn(kept, name), !stays, name);
+        if (!stays) assert.equal(kept[name], given);
+      }
+      assert(Object.keys(kept).every((name) => Object.hasOwn(headers, name)));
+    }),
+    { numRuns: 10_000 },
   );
 });

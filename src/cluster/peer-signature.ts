@@ -11,6 +11,8 @@ import { ReplayWindow } from './replay-window.ts';
 export const PEER_HEADER = 'x-callfs-peer';
 /** On an answer: why the receiver did not believe the signature. */
 export const PEER_REFUSED_HEADER = 'x-callfs-peer-refused';
+/** What that begins with when it is about the sender's TLS certificate; the reason follows. */
+export const CERTIFICATE = 'certificate=';
 
 /** Difference of clocks, transport included, that is accepted. */
 const MAX_SKEW_MS = 60_000;

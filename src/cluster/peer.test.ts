@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { createSecureContext } from 'node:tls';
 import { listenAnywhere } from '../../test/support/member.ts';
 import { type AnswerSink, ClientGone } from './exchange.ts';
 import { Peer } from './peer.ts';
@@ -29,8 +30,8 @@ test('a request whose client is already gone reaches nobody and takes no connect
     connectTimeoutMs: 1000,
     responseTimeoutMs: 1000,
     idleTimeoutMs: 1000,
-    ca: undefined,
     skipTlsVerify: false,
+    secureContext: () => createSecureContext(),
     onChange() {},
     clock: { now: () => 1000 },
   });

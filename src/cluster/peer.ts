@@ -6,6 +6,7 @@ import type { DialOptions } from './dial.ts';
 import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, SilentPeer } from './exchange.ts';
 import { peerTimeout, proxyError, proxyFailure } from './proxy-error.ts';
 import { RequestTransport } from './request-transport.ts';
+import { tlsProblem } from './tls-problem.ts';
 import { UploadTransport } from './upload-transport.ts';
 
 export interface PeerOptions extends DialOptions, Deadlines {
@@ -18,6 +19,15 @@ export interface PeerOptions extends DialOptions, Deadlines {
 
 /** How long a peer may take to answer whether it is alive. */
 const PROBE_TIMEOUT_MS = 1500;
+
+const NO_CONNECTION: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
 
 export class Peer {
   readonly instanceId: string;
@@ -92,9 +102,8 @@ function failureOf(instanceId: string, error: unknown): CallFSError {
 
 /** No connection could be made, so the next request would find the same. */
 function isUnreachable(error: unknown): boolean {
-  return ['ECONNREFUSED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'].includes(
-    systemErrorCode(error) ?? '',
-  );
+  const code = systemErrorCode(error) ?? '';
+  return NO_CONNECTION.has(code) || tlsProblem(code) !== undefined;
 }
 
 /** Asks on a connection of its own: those in use may be stuck. */

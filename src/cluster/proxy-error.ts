@@ -1,5 +1,6 @@
 /** What went wrong between two instances, as the client may read it. */
 import { CallFSError, systemErrorCode } from '../core/errors.ts';
+import { tlsProblem } from './tls-problem.ts';
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
@@ -16,7 +17,7 @@ const WORDS: Readonly<Record<string, string>> = {
 /** The peer could not be reached, or broke the exchange off. */
 export function proxyError(instanceId: string, error: unknown): CallFSError {
   const code = systemErrorCode(error) ?? '';
-  const reason = WORDS[code] ?? (code.includes('CERT') || code.includes('TLS') ? 'TLS failure' : 'connection failed');
+  const reason = WORDS[code] ?? tlsProblem(code) ?? 'connection failed';
   return proxyFailure(instanceId, reason, error);
 }
 

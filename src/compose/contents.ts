@@ -9,10 +9,10 @@ import { ids } from './runtime.ts';
 
 /** Instances that may not forward have no way to each other's bytes either. */
 export function contentFetcher(forwarder: Forwarder | undefined): EngineContext['fetchContent'] {
-  return ({ instanceId, contentId }, path) => {
+  return ({ instanceId, contentId }, path, requestId = ids.nextRequest()) => {
     if (!forwarder) throw new CallFSError('MISDIRECTED_REQUEST', `The bytes of ${path} are on instance ${instanceId}.`);
     const target = `${CONTENTS}${encodePath(path)}?content=${encodeURIComponent(contentId)}`;
-    return fetchFromPeer(forwarder, { instanceId, target, requestId: ids.nextRequest() });
+    return fetchFromPeer(forwarder, { instanceId, target, requestId });
   };
 }
 

@@ -1,6 +1,4 @@
 /** From a configuration to a running instance; tears down in reverse. */
-
-import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
@@ -20,8 +18,11 @@ import type { BackendType } from '../core/entry.ts';
 import { faultState } from '../core/fault-point.ts';
 import { catalogLedger, contentLedger } from '../engine/content-ledger.ts';
 import type { EngineContext } from '../engine/engine-context.ts';
+import { keepForgettingLinks } from '../engine/forget-links.ts';
+import { LinkTurns } from '../engine/link-turns.ts';
 import { buildApp, buildMetricsApp } from '../http/app.ts';
 import type { HttpServices, Readiness } from '../http/http-services.ts';
+import { createRateLimits } from '../http/rate-limits.ts';
 import { cachedCounts } from '../metadata/cached-counts.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
@@ -30,8 +31,11 @@ import { timed } from '../observability/timed.ts';
 import { VERSION } from '../version.ts';
 
 import { contentFetcher, nobody } from './contents.ts';
+import { type InstanceTls, openTls } from './instance-tls.ts';
+import { openJobs } from './jobs.ts';
 import { clock, ids } from './runtime.ts';
 import { holdsFiles, openStore } from './store.ts';
+import { openUploads } from './uploads.ts';
 
 export interface RunningInstance extends AsyncDisposable {
   /** Base URL under which it listens. */
@@ -50,6 +54,7 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   const bootId = ids.next();
   const log = createLogger({ level: config.log.level, instanceId });
   started.defer(() => flush(log));
+  const tls = await openTls(config, log, started);
   const rawStore = started.use(await openStore(config));
   const countFiles = cachedCounts(rawStore);
   const metrics = createMetrics({ instanceFiles: countFiles, peers: () => peers.states() });
@@ -59,7 +64,7 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   // Before anything of the id is touched: another process may carry it.
   const membership = started.use(await joinCluster(config, { store, bootId, endpoint: () => endpoint, log, fail }));
   const peers = new PeerDirectory(
-    peerOptions(config, { log, store, ownEndpoint: () => endpoint, ca: await readCa(config) }),
+    peerOptions(config, { log, store, ownEndpoint: () => endpoint, secureContext: tls.peerContext }),
   );
   started.defer(() => peers.close());
   const signer = new PeerSigner({ secret: config.auth.internal_proxy_secret || undefined, instanceId, bootId, clock });
@@ -70,10 +75,16 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
   const findTaker = forwarder ? takingTurns(peers) : nobody;
   const fetchContent = contentFetcher(forwarder);
   const engine = engineContext(config, { store, backends, log, metrics, fetchContent, isDraining, findTaker });
+  started.use(keepForgettingLinks(engine, (error) => log.error({ err: error }, 'old links could not be removed')));
   const status = statusOptions(config, { backends, peers, countFiles, isDraining });
+  const authenticator = authenticatorOf(config);
+  const jobs = started.use(openJobs(engine, bootId, log));
   const services: HttpServices = {
     engine,
-    authenticator: authenticatorOf(config),
+    jobs,
+    authenticator,
+    ...linkServices(config, engine, authenticator),
+    uploads: openUploads(engine, { authenticator, log, started }),
     signer,
     peers,
     forwarder,
@@ -82,13 +93,18 @@ export async function startInstance(config: Config): Promise<RunningInstance> {
     readiness: () => readiness(engine),
     clusterStatus: () => clusterStatus(status),
     idleTimeoutMs: config.server.idle_timeout,
-    secure: false,
+    corsOrigins: config.server.cors_origins,
+    certificates: tls.server,
   };
-  const url = await listen(buildApp(services), config.server.listen_addr, started);
+  const app = buildApp(services);
+  tls.keepFresh(app.server);
+  const url = await listen(app, tls.server ? 'https' : 'http', config.server.listen_addr, started);
+  // They end while the clients that are still there are served.
+  started.defer(() => jobs.stop());
   endpoint ||= url;
   await membership.announce();
   if (services.forwarder) peers.watch();
-  if (config.metrics.listen_addr) await listen(buildMetricsApp(services), config.metrics.listen_addr, started);
+  if (config.metrics.listen_addr) await listen(buildMetricsApp(services), 'http', config.metrics.listen_addr, started);
   if (faultState()) log.warn('CALLFS_FAULT_POINT is set: this instance may kill itself; never serve with it');
   log.info({ url, endpoint, version: VERSION }, 'instance is running');
   const running = started.move();
@@ -144,6 +160,15 @@ function engineContext(config: Config, { log, metrics, ...parts }: EngineParts):
   };
 }
 
+function linkServices({ auth, server }: Config, engine: EngineContext, authenticator: Authenticator) {
+  const findUser = (name: string) => authenticator.findUser(name);
+  return {
+    links: { ...engine, findUser, linkSecret: auth.single_use_link_secret, turns: new LinkTurns() },
+    rateLimits: createRateLimits(),
+    externalUrl: server.external_url,
+  };
+}
+
 function authenticatorOf({ auth }: Config): Authenticator {
   return new Authenticator({ apiKeys: auth.api_keys, apiKeyUsers: auth.api_key_users, users: auth.users });
 }
@@ -157,10 +182,10 @@ interface PeerParts {
   readonly log: Logger;
   readonly store: MetadataStore;
   readonly ownEndpoint: () => string;
-  readonly ca: string | undefined;
+  readonly secureContext: InstanceTls['peerContext'];
 }
 
-function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts) {
+function peerOptions(config: Config, { log, store, ownEndpoint, secureContext }: PeerParts) {
   const { cluster, instance_discovery: discovery } = config;
   return {
     instanceId: discovery.instance_id,
@@ -173,7 +198,7 @@ function peerOptions(config: Config, { log, store, ownEndpoint, ca }: PeerParts)
     responseTimeoutMs: cluster.response_timeout,
     idleTimeoutMs: cluster.idle_timeout,
     maxConnections: cluster.max_connections_per_peer,
-    ca,
+    secureContext,
     skipTlsVerify: config.backend.internal_proxy_skip_tls_verify,
     clock,
     onChange: (instanceId: string, up: boolean) => {
@@ -196,10 +221,6 @@ function statusOptions(config: Config, { backends, ...parts }: StatusParts): Clu
     backends: [...backends.keys()],
     freeBytes: async () => await backends.get(config.backend.default_backend)?.freeBytes(),
   };
-}
-
-async function readCa({ cluster }: Config): Promise<string | undefined> {
-  return cluster.ca_file ? await readFile(cluster.ca_file, 'utf8') : undefined;
 }
 
 function observeForwards(metrics: Metrics): ForwardObserver {
@@ -232,7 +253,12 @@ function joinCluster(config: Config, { fail, log, ...parts }: JoinParts): Promis
 }
 
 /** Accepts connections until disposed, then lets those that are busy finish. */
-async function listen(app: FastifyInstance, address: string, started: AsyncDisposableStack): Promise<string> {
+async function listen(
+  app: FastifyInstance,
+  protocol: 'http' | 'https',
+  address: string,
+  started: AsyncDisposableStack,
+): Promise<string> {
   const { host, port } = parseListenAddress(address);
   started.defer(() => drain(app));
   try {
@@ -243,7 +269,7 @@ async function listen(app: FastifyInstance, address: string, started: AsyncDispo
     });
   }
   const bound = app.server.address() as AddressInfo;
-  return `http://${reachableName(host)}:${bound.port}`;
+  return `${protocol}://${reachableName(host)}:${bound.port}`;
 }
 
 /** Under which name others on the network find an address that one can listen on. */

@@ -16,6 +16,7 @@ export const ignoredVariables: ReadonlyMap<string, string> = new Map([
   ['CALLFS_TEST_POSTGRES_BIN', "read by the project's own tests"],
   ['CALLFS_TEST_SEED', "read by the project's own tests"],
   ['CALLFS_TEST_STORE', "read by the project's own tests"],
+  ['CALLFS_TEST_TLS', "read by the project's own tests"],
   ['CALLFS_FAULT_POINT', 'lets a crash test kill the server at a chosen point'],
   ['CALLFS_API_KEY', 'read by the test script'],
   ['CALLFS_SERVER1_URL', 'read by the test script'],

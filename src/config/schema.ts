@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { parseBaseUrl } from './base-url.ts';
 import { parseListenAddress } from './listen-address.ts';
 import { parseGroupName, parseInstanceId, parseUserName } from './names.ts';
+import { parseOrigin } from './origin.ts';
 import {
   boolean,
   choice,
@@ -49,8 +50,11 @@ const server = z.strictObject({
     'The URL under which clients reach this instance, used in links and in `update_url`; empty: taken from the request or `server.listen_addr`.',
     parseBaseUrl,
   ),
-  cert_file: path('', 'TLS certificate chain (PEM). Needs `server.key_file`.'),
-  key_file: path('', 'Private key (PEM) of `server.cert_file`.'),
+  cert_file: path(
+    '',
+    'TLS certificate chain (PEM). Needs `server.key_file`. Both files are read again when they change.',
+  ),
+  key_file: path('', 'Private key (PEM, not encrypted) of `server.cert_file`.'),
   workers: integer({ min: 1, max: 1024 }, 1, 'How many processes share the work of this instance.'),
   max_upload_size: size(
     0,
@@ -58,7 +62,11 @@ const server = z.strictObject({
   ),
   idle_timeout: duration(
     '60s',
-    'A connection or transfer that moves nothing for this long is closed. One that moves is never cut.',
+    'A connection or transfer that moves nothing for this long is closed. One that moves is never cut; only the header fields of a request must be complete within this time, and within 60 s.',
+  ),
+  cors_origins: list(
+    'Web pages of these origins may read answers: `https://app.example.com`, or `*` for all pages. Empty: none may.',
+    parseOrigin,
   ),
   durability: choice(
     ['full', 'relaxed'],
@@ -93,7 +101,10 @@ const auth = z.strictObject({
     'Shared by all instances: they sign the requests that they forward to each other with it. Needed as soon as there are peers.',
     parseSecret,
   ),
-  single_use_link_secret: secret('Shared by all instances: single-use download links are signed with it.', parseSecret),
+  single_use_link_secret: secret(
+    'Shared by all instances: single-use links are stored under digests that are keyed with it. Changing it ends all links.',
+    parseSecret,
+  ),
 });
 
 const handlers = z.strictObject({
@@ -148,9 +159,15 @@ const cluster = z.strictObject({
   response_timeout: duration('30s', 'How long to wait for a peer to begin its answer once it has the request.'),
   idle_timeout: duration('60s', 'A forwarded transfer that moves nothing for this long is given up.'),
   max_connections_per_peer: integer({ min: 1, max: 65_535 }, 64, 'How many requests run at a peer at the same time.'),
-  ca_file: path('', 'Certificate authority (PEM) that the certificates of peers are checked against.'),
-  cert_file: path('', 'Certificate (PEM) that this instance shows to peers. Needs `cluster.key_file`.'),
-  key_file: path('', 'Private key (PEM) of `cluster.cert_file`.'),
+  ca_file: path(
+    '',
+    'Certificate authority (PEM) that the certificates of peers are checked against; empty: those of the system. With `cluster.cert_file` on a TLS server, peers must show a certificate of it, too.',
+  ),
+  cert_file: path(
+    '',
+    'Certificate (PEM) that this instance shows to peers. Needs `cluster.key_file`. These files are read again when they change, too.',
+  ),
+  key_file: path('', 'Private key (PEM, not encrypted) of `cluster.cert_file`.'),
 });
 
 const metrics = z.strictObject({

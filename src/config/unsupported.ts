@@ -6,8 +6,6 @@ interface UnsupportedSetting extends Problem {
   readonly isUsed: (config: Config) => boolean;
 }
 
-const TLS = 'TLS is not supported in this version yet; leave it empty and put a proxy that ends TLS in front';
-
 const S3 = 's3 is not supported in this version yet; use localfs';
 
 export const unsupportedSettings: readonly UnsupportedSetting[] = [
@@ -19,16 +17,6 @@ export const unsupportedSettings: readonly UnsupportedSetting[] = [
     message: 'more than 1 is not supported in this version yet; use 1',
     isUsed: (config) => config.server.workers > 1,
   },
-  {
-    path: ['server', 'protocol'],
-    message: 'https is not supported in this version yet; use http and put a proxy that ends TLS in front',
-    isUsed: (config) => config.server.protocol === 'https',
-  },
-  { path: ['server', 'cert_file'], message: TLS, isUsed: (config) => config.server.cert_file !== '' },
-  { path: ['server', 'key_file'], message: TLS, isUsed: (config) => config.server.key_file !== '' },
-  { path: ['cluster', 'ca_file'], message: TLS, isUsed: (config) => config.cluster.ca_file !== '' },
-  { path: ['cluster', 'cert_file'], message: TLS, isUsed: (config) => config.cluster.cert_file !== '' },
-  { path: ['cluster', 'key_file'], message: TLS, isUsed: (config) => config.cluster.key_file !== '' },
 ];
 
 /** Which settings ask for what this version cannot do. */

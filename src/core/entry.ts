@@ -30,10 +30,20 @@ export interface Content {
   readonly sizeBytes: number;
   /** CRC-32 (the polynomial of zlib) of all bytes, as eight hexadecimal digits. */
   readonly checksum: string;
+  /** SHA-256 of all bytes, in hexadecimal digits; undefined: an earlier version of CallFS stored them without it. */
+  readonly sha256?: string | undefined;
   /** Where the backend keeps the bytes when that is not the natural place; null: the natural place. */
   readonly storageKey: string | null;
   /** By what the backend recognises the bytes it stored (an inode and its time, an S3 ETag); opaque to others. */
   readonly storageStamp: string;
+}
+
+type ByteSums = Pick<Content, 'sizeBytes' | 'checksum' | 'sha256'>;
+
+/** As far as is known of both: what is read now has all sums, what was stored once may have fewer. */
+export function haveSameBytes(left: ByteSums, right: ByteSums): boolean {
+  if (left.sizeBytes !== right.sizeBytes || left.checksum !== right.checksum) return false;
+  return left.sha256 === undefined || right.sha256 === undefined || left.sha256 === right.sha256;
 }
 
 export interface FileEntry extends EntryAttributes, Content {

@@ -1,7 +1,14 @@
 /** RFC 9110 section 13, sentence by sentence; the order is that of section 13.2.2. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { evaluatePreconditions, hasPreconditions, type Preconditions, type Verdict } from './preconditions.ts';
+import fc from 'fast-check';
+import {
+  evaluatePreconditions,
+  hasPreconditions,
+  ifRangeHolds,
+  type Preconditions,
+  type Verdict,
+} from './preconditions.ts';
 
 const MODIFIED = 'Sun, 06 Nov 1994 08:49:37 GMT';
 const EARLIER = 'Sun, 06 Nov 1994 08:49:36 GMT';
@@ -172,5 +179,43 @@ describe('Several conditions', () => {
     for (const field of ['ifMatch', 'ifNoneMatch', 'ifModifiedSince', 'ifUnmodifiedSince']) {
       assert.equal(hasPreconditions({ [field]: '' }), true);
     }
+  });
+});
+
+describe('Any fields at all', () => {
+  const current = { etag: '"current"', mtimeMs: Date.UTC(2026, 0, 1) };
+  const piece = fc.constantFrom(
+    '"current"',
+    'W/',
+    '"',
+    '*',
+    ',',
+    ' ',
+    'other',
+    '"a,b"',
+    'Thu, 01 Jan 2026 00:00:00 GMT',
+  );
+  const field = fc.option(
+    fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join('')),
+    ),
+    { nil: undefined },
+  );
+
+  it('are judged, and If-Match never lets pass what does not hold the tag', () => {
+    fc.assert(
+      fc.property(field, field, field, field, fc.boolean(), (ifMatch, ifNoneMatch, since, until, safe) => {
+        const conditions = { ifMatch, ifNoneMatch, ifModifiedSince: since, ifUnmodifiedSince: until };
+        const verdict = evaluatePreconditions(conditions, current, safe);
+        assert(['proceed', 'not-modified', 'failed'].includes(verdict));
+        if (!safe) assert.notEqual(verdict, 'not-modified');
+        const holds = ifMatch === undefined || ifMatch.trim() === '*' || ifMatch.includes('"current"');
+        if (!holds) assert.equal(verdict, 'failed');
+        if (ifNoneMatch?.trim() === '*' && !safe) assert.equal(verdict, 'failed');
+        ifRangeHolds(ifNoneMatch, current);
+      }),
+      { numRuns: 10_000 },
+    );
   });
 });

@@ -62,3 +62,38 @@ test('whatever is asked, every part lies inside the content and no byte comes tw
     { numRuns: 10_000 },
   );
 });
+
+test('any field at all is understood or ignored', () => {
+  const piece = fc.constantFrom(
+    'bytes',
+    '=',
+    '-',
+    ',',
+    ' ',
+    '\t',
+    '0',
+    '9',
+    '99999999999999999999',
+    'x',
+    ';',
+    '*',
+    '/',
+  );
+  const field = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(piece, { maxLength: 20 }).map((pieces) => pieces.join('')),
+    fc.array(piece, { maxLength: 20 }).map((pieces) => `bytes=${pieces.join('')}`),
+  );
+  const size = fc.oneof(fc.nat(30), fc.constantFrom(0, 1, 2 ** 40, Number.MAX_SAFE_INTEGER));
+  fc.assert(
+    fc.property(field, size, (text, sizeBytes) => {
+      const verdict = parseRanges(text, sizeBytes);
+      if (verdict.kind !== 'parts') return;
+      for (const { start, end } of verdict.ranges) {
+        assert(Number.isSafeInteger(start) && Number.isSafeInteger(end), text);
+        assert(0 <= start && start < end && end <= sizeBytes, text);
+      }
+    }),
+    { numRuns: 10_000 },
+  );
+});

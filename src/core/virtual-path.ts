@@ -22,6 +22,9 @@ export const MAX_PATH_BYTES = 4096;
 /** Kept for an instance's own files beside the data, so no entry may have it at the top level. */
 export const RESERVED_TOP_LEVEL_NAME = '.callfs';
 
+/** The directory of the namespace in which copies of trees are made before anybody sees them. No request can name it. */
+export const COPIES_PATH = `/${RESERVED_TOP_LEVEL_NAME}/copies` as VirtualPath;
+
 export const ROOT_PATH = '/' as VirtualPath;
 
 // ignoreBOM keeps a leading U+FEFF; dropping it would make two different names one.

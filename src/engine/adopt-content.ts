@@ -1,6 +1,6 @@
 /** A file that was edited outside CallFS: what lies on disk becomes the entry's new version. */
 import type { Backend } from '../backends/backend.ts';
-import type { FileEntry } from '../core/entry.ts';
+import { type FileEntry, haveSameBytes } from '../core/entry.ts';
 import { backendUnavailable } from '../core/errors.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { concerns } from './earlier-paths.ts';
@@ -21,7 +21,7 @@ export async function adoptContent(
   await assertSettled(context, path);
   if ((await pathsVersionOf(context)) !== pathsVersion) return;
   const { content, mtimeMs } = observed;
-  if (content.checksum === entry.checksum && content.sizeBytes === entry.sizeBytes) {
+  if (haveSameBytes(content, entry)) {
     // The same bytes in another file, as after a restore from a backup: no new version.
     await context.store.restampContent(entry.contentId, content.storageStamp);
     return;

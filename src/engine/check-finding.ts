@@ -1,5 +1,5 @@
 /** What a check tells the operator: the kind, where, what is wrong and what helps. */
-import type { FileEntry } from '../core/entry.ts';
+import { type FileEntry, haveSameBytes } from '../core/entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { CheckContext, Diagnosis, Subject, Suspicion } from './check-subject.ts';
 
@@ -34,6 +34,8 @@ function pathOf(subject: Subject): string {
       return subject.file.path ?? subject.file.location;
     case 'staged':
       return `.callfs/staging/${subject.contentId}`;
+    case 'upload':
+      return `.callfs/uploads/${subject.id}`;
     case 'outbox':
       return subject.row.path;
     case 'place':
@@ -53,7 +55,7 @@ async function describeChanged(
     return { kind, problem: 'the file is being changed right now', remedy: 'check again when it is at rest' };
   }
   const { sizeBytes, checksum } = observed.content;
-  if (sizeBytes === entry.sizeBytes && checksum === entry.checksum) {
+  if (haveSameBytes(observed.content, entry)) {
     return { kind: 'restored-file', problem: 'the right bytes in another file', remedy: 'recognise the file' };
   }
   const problem =
@@ -86,6 +88,8 @@ function wordsFor(subject: Subject, diagnosis: Diagnosis): Omit<Words, 'kind'> {
       };
     case 'leftover-staging':
       return { problem: 'an upload that was never finished', remedy: 'remove it' };
+    case 'leftover-upload':
+      return { problem: 'bytes of a resumable upload that is over', remedy: 'remove them' };
     case 'pending-removal':
       return { problem: 'content that was replaced or deleted is not removed yet', remedy: 'finish the removal' };
     case 'dangling-removal':

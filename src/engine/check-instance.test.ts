@@ -5,6 +5,7 @@ import type { Examination, HeldFile, Holdings } from '../backends/backend.ts';
 import type { Content } from '../core/entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { MemoryMetadataStore } from '../metadata/memory/memory-metadata-store.ts';
+import type { MemoryUploadStore } from '../metadata/memory/memory-upload-store.ts';
 import { sampleDirectory, sampleFile } from '../metadata/metadata-store.contract.ts';
 import { checkInstance } from './check-instance.ts';
 import type { CheckContext } from './check-subject.ts';
@@ -26,6 +27,8 @@ function holdingsOf(given: Partial<Holdings>): Holdings {
     isThere: async () => true,
     staged: async () => [],
     stagedAtMs: async () => undefined,
+    uploads: async () => [],
+    removeUpload: async () => {},
     moveAside: async () => undefined,
     bringBack: async () => {},
     settle: async () => {},
@@ -166,4 +169,33 @@ test('a repair that fails is told, and the finding stays', async () => {
   const [repaired] = await repairFindings(context, findings, { forgetLost: true });
   assert.equal(repaired?.repaired, false);
   assert.equal(repaired?.remedy, 'failed: the disk is full');
+});
+
+test('bytes of resumable uploads are left over when they have expired, are finished, or belong to none', async () => {
+  const left = new Set(['going-on', 'expired', 'unknown', 'finished']);
+  const context = await contextOf({
+    isServed: async () => false,
+    uploads: async () => [...left],
+    async removeUpload(id) {
+      left.delete(id);
+    },
+  });
+  const nowMs = context.clock.now();
+  for (const [id, expiresAtMs] of Object.entries({
+    'going-on': nowMs,
+    expired: nowMs - 2 * 60 * 60 * 1000,
+    finished: nowMs,
+  })) {
+    const record = { userName: 'alice', instanceId: 'instance-1', lengthBytes: 1, metadata: '', concat: undefined };
+    await context.store.uploads.add({ id, expiresAtMs, ...record });
+  }
+  (context.store.uploads as MemoryUploadStore).finish('finished');
+  const { findings } = await checkInstance(context, EVERYTHING);
+  assert.deepEqual(
+    findings.map(({ kind, path }) => [kind, path]),
+    ['expired', 'finished', 'unknown'].map((id) => ['leftover-upload', `.callfs/uploads/${id}`]),
+  );
+  const repaired = await repairFindings(context, findings, { forgetLost: false });
+  assert(repaired.every((finding) => finding.repaired && finding.done === 'removed them'));
+  assert.deepEqual([...left], ['going-on']);
 });

@@ -91,6 +91,7 @@ async function* subjects(
   }
   if (under !== undefined) return;
   for (const contentId of await context.holdings.staged()) yield { about: 'staged', contentId };
+  for (const id of await context.holdings.uploads()) yield { about: 'upload', id };
   for (const row of around.outbox.values()) yield { about: 'outbox', row };
 }
 

@@ -20,6 +20,7 @@ export type Subject =
   | { readonly about: 'entry'; readonly entry: FileEntry; readonly path: VirtualPath }
   | { readonly about: 'file'; readonly file: HeldFile }
   | { readonly about: 'staged'; readonly contentId: string }
+  | { readonly about: 'upload'; readonly id: string }
   | { readonly about: 'outbox'; readonly row: OutboxItem }
   | { readonly about: 'place'; readonly place: UnreadablePlace };
 
@@ -30,6 +31,7 @@ export type Diagnosis =
   | { readonly kind: 'misplaced-bytes'; readonly area: 'staging' | 'long-names' }
   | { readonly kind: 'unknown-file'; readonly holder: string | undefined }
   | { readonly kind: 'leftover-staging' }
+  | { readonly kind: 'leftover-upload' }
   | { readonly kind: 'pending-removal' }
   | { readonly kind: 'dangling-removal' }
   | { readonly kind: 'pending-move' }
@@ -56,6 +58,8 @@ export interface Surroundings {
 
 /** Staged content without an entry may be an upload that its client is slow with, but not for longer than this. */
 const UPLOAD_MAY_TAKE_MS = 24 * 60 * 60 * 1000;
+/** An instance that runs removes what has expired every ten minutes. */
+const EXPIRED_STAYS_MS = 60 * 60 * 1000;
 const PAGE_SIZE = 1000;
 
 export async function takeSurroundings({ store, holdings, instanceId }: CheckContext): Promise<Surroundings> {
@@ -90,6 +94,8 @@ export function diagnose(
       return diagnoseFile(context, around, subject.file);
     case 'staged':
       return diagnoseStaged(context, around, subject.contentId);
+    case 'upload':
+      return diagnoseUpload(context, subject.id);
     case 'outbox':
       return Promise.resolve(diagnoseOutbox(context, around, subject.row));
     case 'place':
@@ -187,6 +193,15 @@ async function diagnoseStaged(
   if (stagedAtMs === undefined || garbageByContent.has(contentId)) return undefined;
   if (served && clock.now() - stagedAtMs < UPLOAD_MAY_TAKE_MS) return undefined;
   return (await store.locateContents([contentId])).length > 0 ? undefined : { kind: 'leftover-staging' };
+}
+
+async function diagnoseUpload(context: CheckContext, id: string): Promise<Diagnosis | undefined> {
+  const { store, holdings, instanceId, clock } = context;
+  const record = await store.uploads.find(id);
+  const isKept = record && !record.finished && record.instanceId === instanceId;
+  if (isKept && record.expiresAtMs > clock.now() - EXPIRED_STAYS_MS) return undefined;
+  // An instance that runs removes the bytes right after they became a file.
+  return (await holdings.uploads()).includes(id) ? { kind: 'leftover-upload' } : undefined;
 }
 
 function diagnoseOutbox(

@@ -11,9 +11,9 @@ import { type Creator, newDirectory, newFile } from './new-entry.ts';
 import { placeElsewhere } from './place-new-entry.ts';
 import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
-import { assertFits, stageUpload } from './staged-upload.ts';
+import { assertFits, type StagedUpload, stageUpload } from './staged-upload.ts';
 
-export interface CreateRequest {
+export interface CreateRequest extends Pick<Creator, 'finishesUpload'> {
   readonly user: User;
   readonly path: VirtualPath;
   /** Undefined: the default. */
@@ -43,14 +43,21 @@ export async function createFile(
   if (elsewhere) return elsewhere;
   await assertFits(context, context.defaultBackend, request.upload);
   await using staged = await stageUpload(context, context.defaultBackend, request.upload);
+  const entry = await retryWhileChanging(() => commitFile(context, request, staged));
+  return { kind: 'created', entry };
+}
+
+/** Undefined: what was found on the way is not so any more. @throws EntryConflict */
+export async function commitFile(
+  context: EngineContext,
+  request: Omit<CreateFileRequest, 'upload'>,
+  staged: StagedUpload,
+): Promise<FileEntry | undefined> {
   const file = staged.asFile(request.contentType);
-  const entry = await retryWhileChanging(async () => {
-    const resolved = await resolveCreatable(context, request, 'file');
-    const commit = () => insertAt(context, resolved, request, (name) => newFile(context, name, request, file));
-    const outcome = await staged.commit(commit, ({ kind }) => kind === 'created');
-    return createdOf(context, request, outcome, 'file');
-  });
-  return { kind: 'created', entry: entry as FileEntry };
+  const resolved = await resolveCreatable(context, request, 'file');
+  const commit = () => insertAt(context, resolved, request, (name) => newFile(context, name, request, file));
+  const outcome = await staged.commit(commit, ({ kind }) => kind === 'created');
+  return createdOf(context, request, outcome, 'file') as FileEntry | undefined;
 }
 
 export interface CreatedDirectory {
@@ -79,7 +86,8 @@ export async function createDirectory(
   }
 }
 
-async function resolveCreatable(
+/** @throws CallFSError when the path may not be created, EntryConflict when it is taken */
+export async function resolveCreatable(
   context: EngineContext,
   { user, path, preconditions }: CreateRequest,
   wanted: EntryType,
@@ -102,7 +110,9 @@ export function insertAt(
 ): Promise<CreateOutcome> {
   const parentCreator = { user: creator.user, mode: undefined };
   const missingParents = missing.slice(0, -1).map((name) => newDirectory(context, name, parentCreator));
-  return context.store.createEntry({ parentId: parent.id, missingParents, entry: toEntry(missing.at(-1) ?? '') });
+  const { finishesUpload } = creator;
+  const entry = toEntry(missing.at(-1) ?? '');
+  return context.store.createEntry({ parentId: parent.id, missingParents, entry, finishesUpload });
 }
 
 function createdOf(

@@ -3,26 +3,11 @@
  * at any time: what is left to do is always what the namespace says the instance holds.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FileEntry } from '../core/entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { type DrainTarget, DrainTargets } from './drain-targets.ts';
 import { filesOf } from './files-of.ts';
-import { RateLimit } from './rate-limit.ts';
-
-/** What became of one file; the namespace alone knows when a move broke off. */
-export type FileMove =
-  | { readonly kind: 'moved' }
-  /** Nothing is at the path any more, or something else. */
-  | { readonly kind: 'gone' }
-  /** @see FailedMove */
-  | ({ readonly kind: 'failed' } & FailedMove);
-
-export interface FailedMove {
-  readonly reason: string;
-  /** Whether other files may fare better with this target. */
-  readonly isTargetsFault: boolean;
-}
+import { type Amount, type FileMove, FileMover, type Mark, type MoveProgress } from './move-files.ts';
 
 export interface DrainContext {
   readonly store: MetadataStore;
@@ -40,18 +25,7 @@ export interface DrainRequest {
   readonly bytesPerSecond: number | undefined;
   /** Aborted: nothing more begins; what is on its way is finished or broken off, as `move` decides. */
   readonly signal: AbortSignal;
-  readonly onProgress: (progress: DrainProgress) => void;
-}
-
-export interface DrainProgress {
-  readonly moved: Amount;
-  /** What is moved and what was left when that was last counted. */
-  readonly total: Amount;
-}
-
-export interface Amount {
-  files: number;
-  sizeBytes: number;
+  readonly onProgress: (progress: MoveProgress) => void;
 }
 
 export interface DrainReport {
@@ -71,7 +45,6 @@ export interface DrainReport {
 const DIRECTORIES_AT_ONCE = 500;
 /** Without a file moved for so long it is given up. */
 const PATIENCE_MS = 20_000;
-const LOOK_AGAIN_AFTER_MS = 500;
 /** How often targets are asked again whether they answer and how much room they have. */
 const SURVEY_EVERY_MS = 10_000;
 const SUSPEND_MS = 2000;
@@ -83,137 +56,46 @@ const OUTBOX_LOOK = 1000;
 export async function drainInstance(context: DrainContext, request: DrainRequest): Promise<DrainReport> {
   const { store } = context;
   const { instanceId, signal } = request;
-  const drain = new Drain(context, request);
-  await drain.survey();
+  const targets = new SurveyedTargets(context);
+  const countLeft = (): Promise<Amount> => countHeld(store, instanceId);
+  const mover = new FileMover({
+    ...request,
+    files: () => filesOf(store, instanceId),
+    countLeft,
+    chooseTarget: ({ sizeBytes }) => targets.choose(sizeBytes),
+    move: context.move,
+    onTargetFailed: (targetId) => targets.suspend(targetId),
+    patienceMs: PATIENCE_MS,
+  });
+  await targets.survey();
   if (!(await store.setDraining({ instanceId, draining: true })))
     throw new Error(`There is no instance ${instanceId}.`);
-  await drain.moveFiles(awaitMark(store, instanceId));
-  const isEmpty = (await drain.countLeft()).files === 0 && !signal.aborted;
-  const directories = isEmpty ? await drain.handOverDirectories() : 0;
+  await mover.moveAll(awaitMark(store, instanceId));
+  const isEmpty = (await countLeft()).files === 0 && !signal.aborted;
+  const directories = isEmpty ? await handOverDirectories(store, request, targets) : 0;
   const unsettled = isEmpty ? await awaitSettled(store, instanceId, signal) : 0;
   return {
     instanceId,
-    moved: drain.moved,
-    movedTo: drain.movedTo,
+    moved: mover.moved,
+    movedTo: mover.movedTo,
     directories,
-    left: await drain.countLeft(),
+    left: await countLeft(),
     directoriesLeft: await store.countDirectories(instanceId),
     unsettled,
-    failures: drain.failures,
+    failures: mover.failures,
     stopped: signal.aborted,
   };
 }
 
-class Drain {
-  readonly moved: Amount = { files: 0, sizeBytes: 0 };
-  readonly movedTo = new Map<string, Amount>();
-  readonly failures = new Map<VirtualPath, string>();
+/** The targets of a drain, asked again now and then whether they answer and how much room they have. */
+class SurveyedTargets {
   readonly #context: DrainContext;
-  readonly #request: DrainRequest;
-  readonly #rate: RateLimit;
   readonly #targets = new DrainTargets();
   #surveyedAtMs = Number.NEGATIVE_INFINITY;
   #surveyed: Promise<void> = Promise.resolve();
-  #progressAtMs = performance.now();
-  #total: Amount = { files: 0, sizeBytes: 0 };
-  /** Attempts that failed since the last that did not. */
-  #failedInRow = 0;
 
-  constructor(context: DrainContext, request: DrainRequest) {
+  constructor(context: DrainContext) {
     this.#context = context;
-    this.#request = request;
-    this.#rate = new RateLimit(request.bytesPerSecond);
-  }
-
-  async countLeft(): Promise<Amount> {
-    const counts = await this.#context.store.countFiles();
-    const own = counts.find(({ instanceId }) => instanceId === this.#request.instanceId);
-    return { files: own?.files ?? 0, sizeBytes: own?.sizeBytes ?? 0 };
-  }
-
-  /** Until the instance holds no file, it is told to stop, or nothing moves any more. */
-  async moveFiles(mark: Mark): Promise<void> {
-    const { signal } = this.#request;
-    while (!signal.aborted) {
-      const mayTakeFiles = !mark.isKnown;
-      const left = await this.countLeft();
-      this.#total = { files: this.moved.files + left.files, sizeBytes: this.moved.sizeBytes + left.sizeBytes };
-      this.#tellProgress();
-      if (left.files === 0) {
-        if (!mayTakeFiles) return;
-        // Files may come until the instance knows that it takes none.
-        await mark.known;
-        continue;
-      }
-      const before = this.moved.files;
-      this.failures.clear();
-      await this.#movePass();
-      if (this.moved.files > before) continue;
-      if (performance.now() - this.#progressAtMs > PATIENCE_MS) return;
-      await pause(LOOK_AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
-    }
-  }
-
-  /** Every file of the instance once, or until attempts fail in a row. */
-  async #movePass(): Promise<void> {
-    const { instanceId, parallel, signal } = this.#request;
-    const files = filesOf(this.#context.store, instanceId);
-    this.#failedInRow = 0;
-    const lane = async (): Promise<void> => {
-      while (!signal.aborted && this.#failedInRow < 2 * parallel) {
-        const next = await files.next();
-        if (next.done) return;
-        await this.#moveFile(next.value.entry, next.value.path);
-      }
-    };
-    try {
-      await Promise.all(Array.from({ length: parallel }, lane));
-    } finally {
-      await files.return(undefined);
-    }
-  }
-
-  async #moveFile({ sizeBytes }: FileEntry, path: VirtualPath): Promise<void> {
-    const { signal } = this.#request;
-    try {
-      await this.#rate.take(sizeBytes, signal);
-    } catch {
-      return;
-    }
-    await this.survey();
-    const targetId = this.#targets.choose(sizeBytes);
-    if (targetId === undefined) {
-      this.#fail(path, 'no other instance can take it now');
-      return;
-    }
-    const outcome = await this.#context.move(path, targetId);
-    if (outcome.kind === 'failed') {
-      this.#fail(path, `${targetId}: ${outcome.reason}`);
-      if (outcome.isTargetsFault) this.#targets.suspend(targetId, SUSPEND_MS);
-      return;
-    }
-    this.#failedInRow = 0;
-    if (outcome.kind === 'moved') this.#count(targetId, sizeBytes);
-  }
-
-  #fail(path: VirtualPath, reason: string): void {
-    this.#failedInRow += 1;
-    this.failures.set(path, reason);
-  }
-
-  #count(targetId: string, sizeBytes: number): void {
-    const given = this.movedTo.get(targetId) ?? { files: 0, sizeBytes: 0 };
-    this.movedTo.set(targetId, given);
-    for (const amount of [this.moved, given]) {
-      amount.files += 1;
-      amount.sizeBytes += sizeBytes;
-    }
-    this.#progressAtMs = performance.now();
-    this.#tellProgress();
-  }
-
-  #tellProgress(): void {
-    this.#request.onProgress({ moved: this.moved, total: this.#total });
   }
 
   /** Looks for targets unless that was done just now. */
@@ -225,26 +107,37 @@ class Drain {
     return this.#surveyed;
   }
 
-  /** Directories have no bytes; who made them only matters to who asks for them to be made again. */
-  async handOverDirectories(): Promise<number> {
-    const { store } = this.#context;
-    const { instanceId: from, signal } = this.#request;
-    let count = 0;
-    while (!signal.aborted) {
-      await this.survey();
-      const to = this.#targets.choose(0);
-      if (to === undefined) break;
-      const moved = await store.handOverDirectories({ from, to, limit: DIRECTORIES_AT_ONCE });
-      if (moved === 0) break;
-      count += moved;
-    }
-    return count;
+  /** @returns undefined: none can take so many bytes now */
+  async choose(sizeBytes: number): Promise<string | undefined> {
+    await this.survey();
+    return this.#targets.choose(sizeBytes);
+  }
+
+  suspend(targetId: string): void {
+    this.#targets.suspend(targetId, SUSPEND_MS);
   }
 }
 
-interface Mark {
-  readonly isKnown: boolean;
-  readonly known: Promise<void>;
+async function countHeld(store: MetadataStore, instanceId: string): Promise<Amount> {
+  const own = (await store.countFiles()).find((count) => count.instanceId === instanceId);
+  return { files: own?.files ?? 0, sizeBytes: own?.sizeBytes ?? 0 };
+}
+
+/** Directories have no bytes; who made them only matters to who asks for them to be made again. */
+async function handOverDirectories(
+  store: MetadataStore,
+  { instanceId: from, signal }: DrainRequest,
+  targets: SurveyedTargets,
+): Promise<number> {
+  let count = 0;
+  while (!signal.aborted) {
+    const to = await targets.choose(0);
+    if (to === undefined) break;
+    const moved = await store.handOverDirectories({ from, to, limit: DIRECTORIES_AT_ONCE });
+    if (moved === 0) break;
+    count += moved;
+  }
+  return count;
 }
 
 /** A heartbeat tells it; the second one proves that the first was heard. */

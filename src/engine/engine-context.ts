@@ -18,9 +18,10 @@ export interface EngineContext {
   readonly maxUploadBytes: number | undefined;
   /**
    * The bytes that another instance holds of a file.
+   * @param requestId of the request that they are for; undefined: of none
    * @throws CallFSError FILE_NOT_FOUND when it does not hold this content any more; PROXY_ERROR, PEER_TIMEOUT
    */
-  readonly fetchContent: (entry: FileEntry, path: VirtualPath) => AsyncIterable<Uint8Array>;
+  readonly fetchContent: (entry: FileEntry, path: VirtualPath, requestId?: string) => AsyncIterable<Uint8Array>;
   /** Whether this instance shall hold nothing any more; about a second old. */
   readonly isDraining: () => boolean;
   /** Another instance that new files may go to while this one is being drained; undefined: there is none now. */

@@ -8,6 +8,8 @@ export interface Creator {
   readonly user: User;
   /** Undefined: the default. */
   readonly mode: number | undefined;
+  /** The resumable upload that becomes the entry. */
+  readonly finishesUpload?: string | undefined;
 }
 
 export interface FileContent {

@@ -108,7 +108,8 @@ async function lookAt<F extends FoundFile>(
   });
 }
 
-async function resolveReadable(
+/** @throws CallFSError FILE_NOT_FOUND, PERMISSION_DENIED */
+export async function resolveReadable(
   context: EngineContext,
   { user, path, namesDirectory }: ReadRequest,
 ): Promise<{ readonly entry: FileEntry | DirectoryEntry; readonly pathsVersion: number }> {

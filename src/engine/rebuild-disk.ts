@@ -1,6 +1,6 @@
 /** The files that lie on a disk, found by what the namespace said about them; each is claimed by one entry at most. */
 import type { HeldFile, RecallingHoldings, UnreadablePlace } from '../backends/backend.ts';
-import type { Content, FileEntry } from '../core/entry.ts';
+import { type Content, type FileEntry, haveSameBytes } from '../core/entry.ts';
 import type { LocatedEntry } from '../core/located-entry.ts';
 import type { Ids } from '../core/runtime.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
@@ -87,7 +87,7 @@ export class RebuildDisk {
     for (const file of new Set(free)) {
       if (file.sizeBytes !== entry.sizeBytes) continue;
       const observed = await this.#holdings.observe(file.path ?? path, entry.contentId).catch(() => undefined);
-      if (observed?.content.checksum !== entry.checksum || observed.content.sizeBytes !== entry.sizeBytes) continue;
+      if (!observed || !haveSameBytes(observed.content, entry)) continue;
       this.#claimed.add(file);
       return { kind: 'restamped', file, entry: { ...entry, storageStamp: observed.content.storageStamp } };
     }

@@ -18,21 +18,28 @@ export interface RemoveRequest extends ReadRequest {
   readonly preconditions: Preconditions;
 }
 
+export interface Removed {
+  readonly kind: 'removed';
+  /** Files and directories. */
+  readonly count: number;
+}
+
 /** Directories are removed by whichever instance is asked; a file only by the one that holds it. */
 export async function removeEntry(
   context: EngineContext,
   request: RemoveRequest,
-): Promise<{ readonly kind: 'removed' } | Elsewhere<FileEntry>> {
+): Promise<Removed | Elsewhere<FileEntry>> {
   return retryWhileChanging(async () => {
-    const entry = await resolveRemovable(context, request);
-    if (entry.type === 'file' && entry.instanceId !== context.instanceId) return atOwner(entry);
+    const plan = await planRemoval(context, request);
+    if (plan.kind === 'elsewhere') return plan;
+    const { entry } = plan;
     faultPoint('engine:before-commit');
     const outcome = await remove(context, request, entry);
     faultPoint('engine:after-commit');
     switch (outcome.kind) {
       case 'removed':
         for (const backend of context.backends.values()) backend.outboxPending();
-        return { kind: 'removed' };
+        return { kind: 'removed', count: 'count' in outcome ? outcome.count : 1 };
       case 'not-empty':
         throw notEmpty(request.path);
       case 'denied':
@@ -41,6 +48,16 @@ export async function removeEntry(
         return undefined;
     }
   });
+}
+
+/** What is to be removed; rejects when that would be refused as things are now. */
+export async function planRemoval(
+  context: EngineContext,
+  request: RemoveRequest,
+): Promise<{ readonly kind: 'plan'; readonly entry: Entry } | Elsewhere<FileEntry>> {
+  const entry = await resolveRemovable(context, request);
+  if (entry.type === 'file' && entry.instanceId !== context.instanceId) return atOwner(entry);
+  return { kind: 'plan', entry };
 }
 
 function remove(

@@ -1,6 +1,6 @@
 /** Puts right what a check found, as far as that destroys nothing, and finds out what it has achieved. */
 
-import type { FileEntry } from '../core/entry.ts';
+import { type FileEntry, haveSameBytes } from '../core/entry.ts';
 import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { Finding } from './check-finding.ts';
@@ -77,7 +77,7 @@ async function adopt(context: CheckContext, entry: FileEntry, path: VirtualPath)
   const observed = await holdings.observe(path, entry.contentId);
   if (!observed) return undefined;
   const { content, mtimeMs } = observed;
-  if (content.checksum === entry.checksum && content.sizeBytes === entry.sizeBytes) {
+  if (haveSameBytes(content, entry)) {
     await store.restampContent(entry.contentId, content.storageStamp);
     return 'recognised the file';
   }
@@ -140,6 +140,10 @@ async function repairRest({ holdings, store }: CheckContext, finding: Finding): 
   if (kind === 'unknown-file' && subject.about === 'file') {
     const to = await holdings.moveAside(subject.file);
     return to === undefined ? undefined : `moved it to ${to}`;
+  }
+  if (subject.about === 'upload') {
+    await holdings.removeUpload(subject.id);
+    return 'removed them';
   }
   if ((kind !== 'dangling-removal' && kind !== 'dangling-move') || subject.about !== 'outbox') return undefined;
   await store.forgetOutbox([subject.row.seq]);

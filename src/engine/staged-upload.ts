@@ -1,8 +1,9 @@
 /** An upload from the first byte until its fate is known: committed, forwarded or discarded. */
 import type { Backend, StagedContent } from '../backends/backend.ts';
-import type { BackendType, FileEntry } from '../core/entry.ts';
+import { type BackendType, type FileEntry, haveSameBytes } from '../core/entry.ts';
 import { backendUnavailable, CallFSError } from '../core/errors.ts';
 import { faultPoint } from '../core/fault-point.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
 import { backendFor, type EngineContext, type Upload } from './engine-context.ts';
 import type { FileContent } from './new-entry.ts';
 import { bytesOf } from './open-content.ts';
@@ -77,10 +78,20 @@ export async function stageCopy(
   const backend = backendFor(context, type);
   await backend.assertRoom(original.sizeBytes);
   const staged = await backend.stage(context.ids.next(), bytes, { maxBytes: undefined });
-  const { sizeBytes, checksum } = staged.content;
-  if (sizeBytes === original.sizeBytes && checksum === original.checksum) return new StagedUpload(backend, staged);
+  if (haveSameBytes(staged.content, original)) return new StagedUpload(backend, staged);
   await backend.discard(staged);
   throw backendUnavailable(`The bytes that instance ${original.instanceId} sent are not those that were stored.`);
+}
+
+/** The same bytes in a second content of this instance, without reading them; undefined: that is not possible. */
+export async function stageClone(
+  context: EngineContext,
+  original: FileEntry,
+  path: VirtualPath,
+): Promise<StagedUpload | undefined> {
+  const backend = backendFor(context, original.backendType);
+  const staged = await backend.stageClone(context.ids.next(), original, path);
+  return staged && new StagedUpload(backend, staged);
 }
 
 export async function stageUpload(context: EngineContext, type: BackendType, upload: Upload): Promise<StagedUpload> {

@@ -15,6 +15,8 @@ import { assertFits, type StagedUpload, stageUpload } from './staged-upload.ts';
 /** When `forwarded` and the file went to another instance while the body arrived, the new content stays here. */
 export type WriteFileRequest = CreateFileRequest;
 
+type WriteRequest = Omit<WriteFileRequest, 'upload'>;
+
 export interface WrittenFile {
   readonly kind: 'written';
   readonly entry: FileEntry;
@@ -60,9 +62,10 @@ export async function writeStaged(
   }
 }
 
-async function commitWrite(
+/** Undefined: what was found on the way is not so any more. */
+export async function commitWrite(
   context: EngineContext,
-  request: WriteFileRequest,
+  request: WriteRequest,
   staged: StagedUpload,
 ): Promise<WrittenFile | WrittenElsewhere | undefined> {
   const target = await resolveWritable(context, request);
@@ -75,7 +78,7 @@ async function commitWrite(
 
 async function commitCreation(
   context: EngineContext,
-  request: WriteFileRequest,
+  request: WriteRequest,
   staged: StagedUpload,
   target: Writable,
 ): Promise<WrittenFile | undefined> {
@@ -89,7 +92,7 @@ async function commitCreation(
 
 async function commitReplacement(
   context: EngineContext,
-  request: WriteFileRequest,
+  request: WriteRequest,
   staged: StagedUpload,
   entry: FileEntry,
   takeOver: boolean,
@@ -106,6 +109,7 @@ async function commitReplacement(
       contentType,
       mtimeMs,
       discardPrevious: true,
+      finishesUpload: request.finishesUpload,
     });
   const outcome = await staged.commit(replace, ({ kind }) => kind === 'replaced');
   if (outcome.kind !== 'replaced') return undefined;
@@ -114,7 +118,7 @@ async function commitReplacement(
 }
 
 /** Everything that can forbid the write: the path, the permissions, the conditions. */
-async function resolveWritable(context: EngineContext, request: WriteFileRequest): Promise<Writable> {
+export async function resolveWritable(context: EngineContext, request: WriteRequest): Promise<Writable> {
   const { user, path } = request;
   const resolved = await resolvePath(context, user, path);
   const { entry } = resolved;

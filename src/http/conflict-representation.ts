@@ -4,9 +4,10 @@ import { encodePath } from '../core/virtual-path.ts';
 import type { EntryConflict } from '../engine/entry-conflict.ts';
 import { entryJson } from './entry-representation.ts';
 import { FILES } from './request-target.ts';
+import type { ConflictJson } from './schemas/error.ts';
 
 /** @param endpoint base URL of the instance that holds the existing entry, if it is known */
-export function conflictJson(conflict: EntryConflict, endpoint: string | undefined, requestId: string) {
+export function conflictJson(conflict: EntryConflict, endpoint: string | undefined, requestId: string): ConflictJson {
   const { path, existing, wanted, elsewhere } = conflict;
   const bothFiles = existing.type === 'file' && wanted === 'file';
   const updateUrl = bothFiles && endpoint !== undefined ? `${endpoint}${FILES}${encodePath(path)}` : undefined;
@@ -17,7 +18,7 @@ export function conflictJson(conflict: EntryConflict, endpoint: string | undefin
     backend_type: existing.backendType,
     suggestion: suggest(wanted, existing.type, elsewhere ? ' on another server' : ''),
     ...(updateUrl === undefined ? {} : { update_url: updateUrl }),
-    code: conflict.code,
+    code: 'FILE_ALREADY_EXISTS',
     message: conflict.message,
     request_id: requestId,
     existing: entryJson(existing, path),

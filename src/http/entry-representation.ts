@@ -3,6 +3,7 @@ import mime from 'mime';
 import { type Entry, entityTag, type FileEntry, formatMode } from '../core/entry.ts';
 import type { Representation } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
+import type { EntryJson } from './schemas/entry.ts';
 
 const UNKNOWN_CONTENT_TYPE = 'application/octet-stream';
 
@@ -27,7 +28,7 @@ export function entryHeaders(entry: Entry): Record<string, string> {
 }
 
 /** An entry in JSON answers. */
-export function entryJson(entry: Entry, path: VirtualPath) {
+export function entryJson(entry: Entry, path: VirtualPath): EntryJson {
   const file = entry.type === 'file' ? entry : undefined;
   return {
     name: entry.name,

@@ -5,7 +5,8 @@ import type { User } from '../core/permissions.ts';
 import type { Preconditions } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { authenticate } from './caller.ts';
-import { ClientUpload } from './client-upload.ts';
+import { ClientUpload, type RequestUpload } from './client-upload.ts';
+import { parseDigests } from './digest-fields.ts';
 import type { HttpServices } from './http-services.ts';
 import { targetOf } from './request-state.ts';
 import { FILES, parseTarget } from './request-target.ts';
@@ -20,13 +21,16 @@ export interface FileRequest {
 export interface UploadRequest extends FileRequest {
   readonly mode: number | undefined;
   readonly contentType: string | null;
-  readonly upload: ClientUpload;
+  readonly upload: RequestUpload;
 }
 
-/** @throws CallFSError AUTHENTICATION_FAILED before anything else is looked at, INVALID_PATH */
-export function parseFileRequest(services: HttpServices, request: FastifyRequest): FileRequest {
+/**
+ * @param prefix what stands before the path in the target
+ * @throws CallFSError AUTHENTICATION_FAILED before anything else is looked at, INVALID_PATH
+ */
+export function parseFileRequest(services: HttpServices, request: FastifyRequest, prefix = FILES): FileRequest {
   const user = authenticate(services, request);
-  const { path, namesDirectory } = parseTarget(targetOf(request), FILES);
+  const { path, namesDirectory } = parseTarget(targetOf(request), prefix);
   const { headers } = request;
   const preconditions = {
     ifMatch: headers['if-match'],
@@ -41,28 +45,25 @@ export function parseUploadRequest(
   services: HttpServices,
   request: FastifyRequest,
   reply: FastifyReply,
+  prefix = FILES,
 ): UploadRequest {
-  const parsed = parseFileRequest(services, request);
+  const parsed = parseFileRequest(services, request, prefix);
   assertWhole(request);
   return {
     ...parsed,
     mode: parseMode(request.headers['x-callfs-mode'], 'X-CallFS-Mode'),
     contentType: declaredContentType(request.headers['content-type']),
-    upload: new ClientUpload(request.raw, reply.raw),
+    upload: new ClientUpload(request.raw, reply.raw, parseDigests(request.headers)),
   };
 }
 
 /**
- * A part of a file must never be taken for the whole (RFC 9110 section 14.4), nor an encoded body for the content.
+ * A part of a file must never be taken for the whole (RFC 9110 section 14.4).
  * @throws CallFSError BAD_REQUEST
  */
 function assertWhole({ headers }: FastifyRequest): void {
   if (headers['content-range'] !== undefined) {
     throw new CallFSError('BAD_REQUEST', 'Parts of a file cannot be uploaded (Content-Range); send the whole file.');
-  }
-  const { 'transfer-encoding': coding } = headers;
-  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
-    throw new CallFSError('BAD_REQUEST', 'The only transfer coding that this server understands is "chunked".');
   }
 }
 

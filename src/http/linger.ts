@@ -8,6 +8,16 @@ import { hasUnreadBody } from './client-upload.ts';
 const MAX_LINGER_MS = 15_000;
 const MAX_LINGER_BYTES = 256 * 1024 * 1024;
 
+/** So much of a body is waited for without a word; what may be more is announced to be the end of the connection. */
+const WAITED_FOR_BYTES = 1024 * 1024;
+
+/** The answer comes before the body, and the client may send more of it than the connection will be kept open for. */
+export function mayEndEarly(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor !== 1 || !hasUnreadBody(request)) return false;
+  // Chunked: nobody knows.
+  return !(Number(request.headers['content-length']) <= WAITED_FOR_BYTES);
+}
+
 /**
  * For a connection that the client wants closed after this request: Node would destroy it once the answer is
  * written, and with unread bytes left that is a reset. Our side is ended instead; `lingerForBody` does the rest.

@@ -3,8 +3,8 @@
  * another instance's goes there. The one place that decides between answering, forwarding and 421.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ClientGone, type ExchangeBody } from '../cluster/exchange.ts';
-import type { Forwarder } from '../cluster/forward.ts';
+import { type AnswerSink, ClientGone, type ExchangeBody } from '../cluster/exchange.ts';
+import type { Forwarder, ForwardRequest } from '../cluster/forward.ts';
 import { CallFSError } from '../core/errors.ts';
 import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
 import type { Elsewhere } from '../engine/engine-context.ts';
@@ -20,10 +20,19 @@ type ElsewhereOf<O> = Extract<O, Elsewhere>;
 
 export interface OwnerRoute<O> {
   readonly path: VirtualPath;
+  /** The path of its URL, when it is none of the namespace. */
+  readonly resource?: string;
   /** The use case, here. @param staysHere an instance that was chosen to do it instead cannot be reached */
   readonly run: (staysHere: boolean) => Promise<O>;
   /** The body for the owner; asked for again after each `run`. */
   readonly bodyFor: (elsewhere: ElsewhereOf<O>) => ForwardBody | undefined;
+  /** Undefined: the owner is asked what the client has asked, and the client gets what it answers. */
+  readonly exchange?: OwnerExchange | undefined;
+}
+
+/** What is asked of the owner, and who gets its answer, when neither is the client's own. */
+export interface OwnerExchange extends Pick<ForwardRequest, 'method' | 'target' | 'headers' | 'signal'> {
+  readonly answer: AnswerSink;
 }
 
 export interface ForwardBody extends ExchangeBody {
@@ -36,7 +45,7 @@ export async function routeToOwner<O extends { readonly kind: string }>(
   services: HttpServices,
   request: FastifyRequest,
   reply: FastifyReply,
-  { path, run, bodyFor }: OwnerRoute<O>,
+  { path, resource, run, bodyFor, exchange }: OwnerRoute<O>,
 ): Promise<Exclude<O, Elsewhere> | undefined> {
   const { state } = request;
   let staysHere = false;
@@ -48,11 +57,11 @@ export async function routeToOwner<O extends { readonly kind: string }>(
     }
     const { instanceId } = outcome;
     state.owner = instanceId;
-    const forwarder = await assertMayForward(services, request, instanceId, path);
+    const forwarder = await assertMayForward(services, request, instanceId, { path, resource });
     state.route = 'peer';
     const body = bodyFor(outcome);
     try {
-      const forwarded = await forward(forwarder, request, reply, instanceId, body);
+      const forwarded = await forward(forwarder, request, reply, { instanceId, body, exchange });
       if (forwarded.kind === 'answered') return undefined;
     } catch (error) {
       // An instance that was only chosen, and has not got the body, is not needed.
@@ -74,12 +83,17 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof CallFSError && error.code === 'PROXY_ERROR';
 }
 
+interface Destination {
+  readonly instanceId: string;
+  readonly body: ForwardBody | undefined;
+  readonly exchange: OwnerExchange | undefined;
+}
+
 async function forward(
   forwarder: Forwarder,
   request: FastifyRequest,
   reply: FastifyReply,
-  instanceId: string,
-  body: ForwardBody | undefined,
+  { instanceId, body, exchange }: Destination,
 ) {
   // It may have left while the use case asked the store; nothing would tell that again.
   if (reply.raw.destroyed) throw new ClientGone('the client is gone');
@@ -87,19 +101,11 @@ async function forward(
   const onClose = (): void => client.abort();
   reply.raw.once('close', onClose);
   const { method, headers, state } = request;
+  const own = { method, target: originForm(targetOf(request)), headers, answer: new ForwardedAnswer(reply, state) };
+  const { answer, ...asked } = exchange ?? own;
+  const signal = exchange ? AbortSignal.any([client.signal, exchange.signal]) : client.signal;
   try {
-    return await forwarder.forward(
-      instanceId,
-      {
-        method,
-        target: originForm(targetOf(request)),
-        headers,
-        requestId: state.requestId,
-        body,
-        signal: client.signal,
-      },
-      new ForwardedAnswer(reply, state),
-    );
+    return await forwarder.forward(instanceId, { ...asked, requestId: state.requestId, body, signal }, answer);
   } finally {
     reply.raw.off('close', onClose);
   }
@@ -110,12 +116,12 @@ async function assertMayForward(
   { forwarder, peers }: HttpServices,
   { state }: FastifyRequest,
   instanceId: string,
-  path: VirtualPath,
+  { path, resource }: { readonly path: VirtualPath; readonly resource: string | undefined },
 ): Promise<Forwarder> {
   if (forwarder && state.peer === undefined) return forwarder;
   const endpoint = await peers.findPublicUrl(instanceId);
-  const url = endpoint === undefined ? {} : { url: `${endpoint}${FILES}${encodePath(path)}` };
-  throw new CallFSError('MISDIRECTED_REQUEST', `${path} belongs to instance ${instanceId}; ask that one.`, {
+  const url = endpoint === undefined ? {} : { url: `${endpoint}${resource ?? `${FILES}${encodePath(path)}`}` };
+  throw new CallFSError('MISDIRECTED_REQUEST', `${resource ?? path} belongs to instance ${instanceId}; ask that one.`, {
     details: { instance_id: instanceId, ...url },
   });
 }

@@ -5,6 +5,7 @@ import { CallFSError, systemErrorCode } from '../core/errors.ts';
 import { EntryConflict } from '../engine/entry-conflict.ts';
 import { conflictJson, conflictKind } from './conflict-representation.ts';
 import type { HttpServices } from './http-services.ts';
+import type { RequestState } from './request-state.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -17,19 +18,38 @@ export async function renderError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
-  const known = toCallFSError(error);
   const { state } = request;
-  state.cause ??= known.cause ?? (BETWEEN_INSTANCES.has(known.code) ? known.message : undefined);
   if (isClientGone(error) || reply.raw.headersSent) {
+    noteCause(state, toCallFSError(error));
     reply.hijack();
     reply.raw.destroy();
     return;
   }
-  if (known.code === 'INTERNAL_ERROR')
-    services.log.error({ request_id: state.requestId, err: error }, 'internal error');
-  const body = JSON.stringify(await errorJson(services, known, state.requestId));
+  const { known, body } = await describeError(services, error, state);
   state.bytes = Buffer.byteLength(body);
   await reply.code(known.status).headers(known.headers).type(JSON_TYPE).send(body);
+}
+
+export interface DescribedError {
+  readonly known: CallFSError;
+  /** The JSON that tells the client. */
+  readonly body: string;
+}
+
+export async function describeError(
+  services: HttpServices,
+  error: unknown,
+  state: RequestState,
+): Promise<DescribedError> {
+  const known = toCallFSError(error);
+  noteCause(state, known);
+  if (known.code === 'INTERNAL_ERROR')
+    services.log.error({ request_id: state.requestId, err: error }, 'internal error');
+  return { known, body: JSON.stringify(await errorJson(services, known, state.requestId)) };
+}
+
+function noteCause(state: RequestState, { code, cause, message }: CallFSError): void {
+  state.cause ??= cause ?? (BETWEEN_INSTANCES.has(code) ? message : undefined);
 }
 
 async function errorJson(services: HttpServices, error: CallFSError, requestId: string): Promise<object> {
@@ -53,6 +73,6 @@ function toCallFSError(error: unknown): CallFSError {
 }
 
 /** The client closed the connection before its request was complete. */
-function isClientGone(error: unknown): boolean {
+export function isClientGone(error: unknown): boolean {
   return error instanceof ClientGone || systemErrorCode(error) === 'ECONNRESET';
 }

@@ -11,6 +11,8 @@ export interface RequestState {
   route: 'local' | 'peer';
   /** Bytes of the answer's body. */
   bytes: number;
+  /** A transfer that is no HTTP answer has come to its end. */
+  concluded: boolean;
   /** Why an exchange with a peer failed. */
   cause: unknown;
   readonly startedAt: number;
@@ -30,6 +32,7 @@ export function newRequestState(requestId: string): RequestState {
     owner: undefined,
     route: 'local',
     bytes: 0,
+    concluded: false,
     cause: undefined,
     startedAt: performance.now(),
   };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CallFSError } from '../core/errors.ts';
-import { FILES, originForm, parseCount, parseFlag, parseTarget, toRouted } from './request-target.ts';
+import { FILES, originForm, parseCount, parseFlag, parseTarget, SOCKET_ROUTE, toRouted } from './request-target.ts';
 
 test('the router sees a stand-in for the path, and the query', () => {
   for (const target of ['/v1/files', '/v1/files/', '/v1/files/a/b', '/v1/files/..%2f%zz', 'http://host:1/v1/files/a']) {
@@ -11,6 +11,14 @@ test('the router sees a stand-in for the path, and the query', () => {
   assert.equal(toRouted('/v1/directories/a?recursive=true'), '/v1/directories/-?recursive=true');
   assert.equal(toRouted('/health'), '/health');
   assert.equal(toRouted('/v1/filesystem'), '/v1/filesystem');
+  assert.equal(toRouted('/download/a%20b'), '/download/-');
+});
+
+test('only a request that wants to become a WebSocket gets to the route for it', () => {
+  assert.equal(toRouted('/v1/files/ws/a?mode=upload', true), `${SOCKET_ROUTE}?mode=upload`);
+  for (const target of ['/v1/files/ws/a?mode=upload', SOCKET_ROUTE, `http://host${SOCKET_ROUTE}`]) {
+    assert.notEqual(toRouted(target).split('?')[0], SOCKET_ROUTE);
+  }
 });
 
 test('the path comes from the raw target, without its query', () => {

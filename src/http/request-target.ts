@@ -8,9 +8,21 @@ import { type ParsedPath, parseEncodedPath } from '../core/virtual-path.ts';
 /** Prefixes below which the rest of the target is a path of the namespace. */
 export const FILES = '/v1/files';
 export const DIRECTORIES = '/v1/directories';
+/** For requests that want to become a WebSocket; for all others a directory of the namespace like any other. */
+export const SOCKETS = `${FILES}/ws`;
 export const INTERNAL = '/v1/internal';
+/** Below it a token, which is a secret as long as it lives. */
+export const DOWNLOADS = '/download';
 /** For peers: the bytes of a file that they take over. */
 export const CONTENTS = `${INTERNAL}/contents`;
+
+/** For peers: a file of a tree that is being copied. */
+export const COPIES = `${INTERNAL}/copies`;
+/** Work that goes on after its client was answered. */
+export const JOBS = '/v1/jobs';
+/** Resumable uploads. */
+export const UPLOADS = '/v1/uploads';
+export const LINKS = '/v1/links/generate';
 
 const STAND_IN = '/-';
 /** A target that no route serves. */
@@ -19,10 +31,15 @@ const UNKNOWN = '/-';
 /** The route that serves a prefix. */
 export const routeOf = (prefix: string): string => prefix + STAND_IN;
 
-/** The target that the router shall see. */
-export function toRouted(target: string): string {
+/** The route of requests for a WebSocket: no other target leads there. */
+export const SOCKET_ROUTE = `${routeOf(FILES)}/ws`;
+
+/** The target that the router shall see. @param isUpgrade the request wants to become a WebSocket */
+export function toRouted(target: string, isUpgrade = false): string {
   const { path, query } = split(target);
-  for (const prefix of [FILES, DIRECTORIES, CONTENTS, INTERNAL]) {
+  if (isUpgrade) return SOCKET_ROUTE + query;
+  if (path.startsWith(`${DOWNLOADS}/`)) return routeOf(DOWNLOADS) + query;
+  for (const prefix of [FILES, DIRECTORIES, CONTENTS, COPIES, INTERNAL]) {
     if (path === prefix || path.startsWith(`${prefix}/`)) return `${prefix}${STAND_IN}${query}`;
   }
   // Outside the prefixes nothing is spelled with "%", and the router would decode it.

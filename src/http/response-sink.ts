@@ -4,6 +4,8 @@ import type { FastifyReply } from 'fastify';
 import type { ByteSink } from '../backends/backend.ts';
 import { type AnswerSink, ClientGone, type HeaderFields } from '../cluster/exchange.ts';
 import { bytesPassed } from '../streams/passing-bytes.ts';
+import { withOwnCors } from './cors.ts';
+import { endWithoutReset, mayEndEarly } from './linger.ts';
 import type { RequestState } from './request-state.ts';
 
 /** Sends buffers that are reused: a write resolves when the kernel has the bytes. */
@@ -41,7 +43,13 @@ export class ForwardedAnswer implements AnswerSink {
   begin(status: number, headers: HeaderFields): void {
     this.#reply.hijack();
     // The owner has said everything, its security headers too; what was prepared here must not come twice.
-    this.#reply.raw.writeHead(status, headers as Record<string, string | string[]>);
+    const fields = withOwnCors(headers, this.#reply) as Record<string, string | string[]>;
+    const { raw: request } = this.#reply.request;
+    if (mayEndEarly(request)) {
+      fields.connection = 'close';
+      endWithoutReset(request);
+    }
+    this.#reply.raw.writeHead(status, fields);
   }
 
   write(chunk: Uint8Array): boolean {

@@ -486,6 +486,21 @@ function replacing(open: Open, openShared: OpenShared): void {
     assert.equal(again.entry.version, 3);
   });
 
+  it('keeps the SHA-256 of a content, and none of the content before', async () => {
+    await using store = await open();
+    const sha256 = 'ab'.repeat(32);
+    const file = await makeFile(store, ROOT_ID, 'file', { sha256 });
+    assert.equal(file.sha256, sha256);
+    assert.deepEqual(await find(store, 'file'), file);
+    const { entry } = expectKind(await store.replaceContent(replacementOf(file)), 'replaced');
+    assert.equal(entry.sha256, undefined);
+    assert.deepEqual(await find(store, 'file'), entry);
+    const content = sampleContent({ sha256 });
+    const again = expectKind(await store.replaceContent(replacementOf(entry, { content })), 'replaced');
+    assert.equal(again.entry.sha256, sha256);
+    assert.deepEqual(await find(store, 'file'), again.entry);
+  });
+
   it('keeps, sets and clears the declared type', async () => {
     await using store = await open();
     let file = await makeFile(store, ROOT_ID, 'file', { contentType: 'text/plain' });

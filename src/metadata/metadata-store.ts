@@ -10,7 +10,10 @@ import type { BackendType, Content, DirectoryEntry, Entry, FileEntry } from '../
 import type { User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { CatalogStore } from './catalog-store.ts';
+import type { JobStore } from './job-store.ts';
+import type { LinkStore } from './link-store.ts';
 import type { RebuildStore } from './rebuild-store.ts';
+import type { UploadStore } from './upload-store.ts';
 
 /** A new entry as the caller decides it; the store adds the parent and `version` 1. */
 export type NewEntry = NewFile | NewDirectory;
@@ -25,6 +28,10 @@ export interface CreateEntry {
   readonly entry: NewEntry;
   /** The file's bytes lie in their natural place already: nothing but a note tells its instance about it. */
   readonly isInPlace?: boolean;
+  /** A file that stands there and makes room; undefined: nothing may stand there. */
+  readonly replacesId?: string | undefined;
+  /** The resumable upload that becomes the file, and is finished with it: only if it was not finished before. */
+  readonly finishesUpload?: string | undefined;
 }
 
 export type CreateOutcome =
@@ -49,6 +56,8 @@ export interface ReplaceContent {
   readonly mtimeMs: number;
   /** False when the old bytes are already gone (changed outside CallFS): nothing is left to remove. */
   readonly discardPrevious: boolean;
+  /** @see CreateEntry.finishesUpload */
+  readonly finishesUpload?: string | undefined;
 }
 
 export type ReplaceOutcome =
@@ -250,7 +259,21 @@ export interface InstanceFiles {
   readonly sizeBytes: number;
 }
 
-export interface MetadataStore extends CatalogStore, RebuildStore {
+/** Where a directory stands: little, because a tree may have many. */
+export type DirectoryPlace = Pick<DirectoryEntry, 'id' | 'parentId' | 'name'>;
+
+/** The directories of a tree at one moment. */
+export interface DirectoryTree {
+  /** In no particular order. */
+  readonly directories: readonly DirectoryPlace[];
+  /** The root's version at that moment, which grows whenever any entry gets another path. */
+  readonly pathsVersion: number;
+}
+
+export interface MetadataStore extends CatalogStore, RebuildStore, LinkStore {
+  readonly jobs: JobStore;
+  readonly uploads: UploadStore;
+
   /**
    * The entries on the way to a path, from the root to the deepest that exists (at least the root),
    * all of one moment and in one round trip. The path exists when the last one is its own.
@@ -286,6 +309,13 @@ export interface MetadataStore extends CatalogStore, RebuildStore {
    * @param after only names greater than this; undefined: from the first
    */
   listChildren(directoryId: string, after: string | undefined, limit: number): Promise<readonly Entry[]>;
+
+  /**
+   * The directories below one, all of one moment: whatever is renamed or moved meanwhile is there as it was before or as
+   * it is after, wholly.
+   * @param depth levels; 1: only those in the directory itself
+   */
+  readDirectories(topId: string, depth: number): Promise<DirectoryTree>;
 
   /**
    * All files of the namespace with their paths, one page, in the order of their ids: a file that exists all

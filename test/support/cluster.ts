@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { prepareStore, storeConfig } from './test-store.ts';
+import { TestPki, TLS_BY_DEFAULT, type TlsKind } from './tls.ts';
 import { waitFor } from './wait-for.ts';
 
 const CALLFS = fileURLToPath(new URL('../../bin/callfs', import.meta.url));
@@ -142,15 +143,20 @@ export interface ClusterOptions {
   readonly config?: Readonly<Record<string, object>>;
   /** Whether tests may look at the log; it costs the time to parse it. Default: true. */
   readonly keepLog?: boolean;
+  /** Whether clients and peers come over TLS, `mutual`: peers with certificates of their own. Default: tls.ts says. */
+  readonly tls?: TlsKind | undefined;
 }
 
 export class TestCluster implements AsyncDisposable {
   readonly folder: string;
   readonly instances: readonly TestInstance[];
+  /** Undefined: without TLS. */
+  readonly pki: TestPki | undefined;
 
-  constructor(folder: string, instances: readonly TestInstance[]) {
+  constructor(folder: string, instances: readonly TestInstance[], pki?: TestPki) {
     this.folder = folder;
     this.instances = instances;
+    this.pki = pki;
   }
 
   /** The instance at a position, counted from 0 and wrapping around. */
@@ -171,16 +177,22 @@ export async function startCluster({
   instances: count = 3,
   config = {},
   keepLog = true,
+  tls = TLS_BY_DEFAULT ? 'server' : undefined,
 }: ClusterOptions = {}): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'callfs-test-'));
   await prepareStore(folder);
-  const instances = Array.from({ length: count }, (_, index) => {
-    const id = `callfs-${index + 1}`;
-    const instance = new TestInstance(id, folder, mergeSections(defaultConfig(id, folder), config));
+  const pki = tls ? await TestPki.create(join(folder, 'pki')) : undefined;
+  const ids = Array.from({ length: count }, (_, index) => `callfs-${index + 1}`);
+  const secure = new Map(
+    await Promise.all(ids.map(async (id) => [id, tls && pki ? await pki.sectionsOf(id, tls) : {}] as const)),
+  );
+  const instances = ids.map((id) => {
+    const base = mergeSections(defaultConfig(id, folder), secure.get(id) ?? {});
+    const instance = new TestInstance(id, folder, mergeSections(base, config));
     instance.keepLog = keepLog;
     return instance;
   });
-  const cluster = new TestCluster(folder, instances);
+  const cluster = new TestCluster(folder, instances, pki);
   try {
     await Promise.all(instances.map((instance) => instance.start()));
   } catch (error) {

@@ -136,4 +136,47 @@ export const OPERATIONS: readonly Operation[] = [
       };
     },
   },
+  {
+    name: 'copy a file',
+    async prepare(cluster, home) {
+      const file = await put(cluster, home, 'here.bin', 'owner');
+      const copy = { ...file, etag: undefined, holder: 'target' } as const;
+      const change = { destination: `${home}new/there.bin`, copy: true, create_parents: true };
+      return {
+        before: { 'here.bin': file },
+        after: { 'here.bin': file, new: directory(), 'new/there.bin': copy },
+        send: () => patch(cluster, `${home}here.bin`, { ...change, instance: cluster.at(ROLES.indexOf('target')).id }),
+      };
+    },
+  },
+  {
+    name: 'copy a directory',
+    async prepare(cluster, home) {
+      const before = await putTree(cluster, home, 'tree');
+      const copies = Object.entries(before).map(
+        ([path, entry]) => [path.replace(/^tree/, 'copy'), { ...entry, etag: undefined }] as const,
+      );
+      return {
+        before,
+        after: { ...before, ...Object.fromEntries(copies) },
+        send: () => patch(cluster, `${home}tree`, { destination: `${home}copy`, copy: true }),
+      };
+    },
+  },
+  {
+    name: 'move the bytes of a directory',
+    async prepare(cluster, home) {
+      const tree = Object.entries(await putTree(cluster, home, 'tree'));
+      const heldBy = (holder: Role | undefined): ExpectedTree =>
+        Object.fromEntries(
+          tree.map(([path, entry]) => [path, { ...entry, holder: entry.body === undefined ? undefined : holder }]),
+        );
+      return {
+        // Each file goes by itself.
+        before: heldBy(undefined),
+        after: heldBy('target'),
+        send: () => patch(cluster, `${home}tree`, { instance: cluster.at(ROLES.indexOf('target')).id }),
+      };
+    },
+  },
 ];

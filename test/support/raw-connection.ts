@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import * as net from 'node:net';
+import { connectSecurely } from './tls.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface RawAnswer {
@@ -38,8 +39,9 @@ export class RawConnection implements Disposable {
 
   static async open(url: string): Promise<RawConnection> {
     const { hostname, port, host } = new URL(url);
-    const socket = net.connect({ host: hostname, port: Number(port) });
-    await once(socket, 'connect');
+    const isSecure = url.startsWith('https:');
+    const socket = isSecure ? connectSecurely(url) : net.connect({ host: hostname, port: Number(port) });
+    await once(socket, isSecure ? 'secureConnect' : 'connect');
     return new RawConnection(socket, host);
   }
 
@@ -66,6 +68,11 @@ export class RawConnection implements Disposable {
 
   get isClosed(): boolean {
     return this.#ended;
+  }
+
+  /** Bytes that came and belong to no answer yet. */
+  get unread(): number {
+    return this.#received.length;
   }
 
   /** The next final answer. */

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { request } from 'undici';
 import { ALICE_KEY } from './cluster.ts';
 import { patternBlocks } from './pattern.ts';
+import { connectSecurely } from './tls.ts';
 
 export interface Transferred {
   readonly status: number;
@@ -57,7 +58,8 @@ export class SlowReader implements Disposable {
 
   static async open(url: string, path: string): Promise<SlowReader> {
     const { hostname, port, host } = new URL(url);
-    const socket = net.connect({ host: hostname, port: Number(port) });
+    const isSecure = url.startsWith('https:');
+    const socket = isSecure ? connectSecurely(url) : net.connect({ host: hostname, port: Number(port) });
     const reader = new SlowReader(socket);
     socket.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nauthorization: ${authorization}\r\n\r\n`);
     await once(socket, 'readable');

@@ -1,6 +1,7 @@
 /** A file that is to be imported is read once, and only counts when it kept still meanwhile. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { appendFileSync, mkdtempSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +42,7 @@ test('a file of any size is read whole', async () => {
         contentId: 'content',
         sizeBytes: size,
         checksum: crc32(bytes).toString(16).padStart(8, '0'),
+        sha256: hash('sha256', bytes),
         storageKey: null,
         storageStamp: `${ino}-${mtimeMs}`,
       },

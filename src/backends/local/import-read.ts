@@ -1,6 +1,6 @@
 /** Reads a file that is to be imported, once, and tells when it changes meanwhile. */
 import { constants, type Stats } from 'node:fs';
-import { crc32 } from 'node:zlib';
+import { ContentSums } from '../content-sums.ts';
 import type { ImportOutcome } from '../import-source.ts';
 import { closeReader, isAbsent, openFile, readFully, statReader } from './descriptor.ts';
 import { unreadable } from './import-walk.ts';
@@ -26,25 +26,25 @@ export async function readImport(file: string, contentId: string): Promise<Impor
 async function read(fd: number, contentId: string): Promise<ImportOutcome> {
   const before = statReader(fd);
   if (!before.isFile()) return { kind: 'gone' };
-  const checksum = await checksumOf(fd, before.size);
-  if (checksum === undefined || !isUnchanged(before, statReader(fd))) {
+  const sums = await sumsOf(fd, before.size);
+  if (sums === undefined || !isUnchanged(before, statReader(fd))) {
     return { kind: 'refused', reason: 'It changed while it was being read.' };
   }
-  const content = { contentId, sizeBytes: before.size, checksum, storageKey: null, storageStamp: stampOf(before) };
+  const content = { contentId, sizeBytes: before.size, ...sums, storageKey: null, storageStamp: stampOf(before) };
   return { kind: 'imported', content, mtimeMs: Math.floor(before.mtimeMs), mode: before.mode & FILE_BITS };
 }
 
 /** Undefined: the file has another size than it had. */
-async function checksumOf(fd: number, sizeBytes: number): Promise<string | undefined> {
+async function sumsOf(fd: number, sizeBytes: number): Promise<ReturnType<ContentSums['take']> | undefined> {
   // One byte more than expected, so that the end is seen.
   const buffer = Buffer.allocUnsafe(Math.min(BUFFER_BYTES, sizeBytes + 1));
-  let crc = 0;
+  const sums = new ContentSums();
   for (let at = 0; ; ) {
     const length = await readFully(fd, buffer, buffer.length, at);
-    crc = crc32(buffer.subarray(0, length), crc);
+    sums.update(buffer.subarray(0, length));
     at += length;
     if (at > sizeBytes) return undefined;
-    if (length < buffer.length) return at === sizeBytes ? crc.toString(16).padStart(8, '0') : undefined;
+    if (length < buffer.length) return at === sizeBytes ? sums.take() : undefined;
   }
 }
 

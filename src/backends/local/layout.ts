@@ -1,6 +1,6 @@
 /** Where things lie under an instance's data root. Pure functions from names to file paths. */
 import { join } from 'node:path';
-import { RESERVED_TOP_LEVEL_NAME, type VirtualPath } from '../../core/virtual-path.ts';
+import { COPIES_PATH, RESERVED_TOP_LEVEL_NAME, type VirtualPath } from '../../core/virtual-path.ts';
 
 /** Bytes in a file path that Linux takes (PATH_MAX, without the closing NUL). */
 const MAX_FILE_PATH_BYTES = 4095;
@@ -10,10 +10,14 @@ export class Layout {
   readonly internal: string;
   /** Content that is not in its natural place yet, by content id. */
   readonly staging: string;
+  /** What has arrived of resumable uploads, by upload id. */
+  readonly uploads: string;
   /** Content whose natural path would be longer than the disk takes, by content id. */
   readonly longNames: string;
   /** Files that lay where CallFS had to put something else. */
   readonly lostAndFound: string;
+  /** The natural places of what is being copied and nobody sees yet. */
+  readonly copies: string;
   /** What the namespace says about what lies here. */
   readonly catalog: string;
   readonly lock: string;
@@ -23,8 +27,10 @@ export class Layout {
     this.root = root;
     this.internal = join(root, RESERVED_TOP_LEVEL_NAME);
     this.staging = join(this.internal, 'staging');
+    this.uploads = join(this.internal, 'uploads');
     this.longNames = join(this.internal, 'long-names');
     this.lostAndFound = join(this.internal, 'lost+found');
+    this.copies = join(root, COPIES_PATH);
     this.catalog = join(this.internal, 'catalog');
     this.lock = join(this.internal, 'lock.sqlite3');
     this.identity = join(this.internal, 'instance.json');

@@ -2,7 +2,6 @@
 import { constants } from 'node:fs';
 import { access, lstat, realpath, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { crc32 } from 'node:zlib';
 import type { Content } from '../../core/entry.ts';
 import { backendUnavailable, insufficientStorage } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
@@ -15,12 +14,15 @@ import type {
   StagedContent,
   StageOptions,
 } from '../backend.ts';
+import { ContentSums } from '../content-sums.ts';
 import { CatalogRecorder } from './catalog-recorder.ts';
+import { cloneContent } from './clone-content.ts';
 import { assertExpected, type ClaimedRoot, canonicalRoot, claimDataRoot } from './data-root.ts';
 import { closeReader, onDisk, openFile, statDescriptor, statReader, unlessAbsent } from './descriptor.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { FileReader } from './file-reader.ts';
 import { Layout } from './layout.ts';
+import { PartialFiles } from './partial-files.ts';
 import { Settler, type SettlerOptions } from './settler.ts';
 import { stageContent } from './staging.ts';
 import { isContent, stampOf } from './stamp.ts';
@@ -105,6 +107,7 @@ const ALWAYS_ROOM_BYTES = 1024 * 1024;
 
 export class LocalBackend implements Backend {
   readonly type = 'localfs';
+  readonly partials: PartialFiles;
   readonly #layout: Layout;
   readonly #directories: DirectorySync;
   readonly #settler: Settler;
@@ -119,6 +122,7 @@ export class LocalBackend implements Backend {
     this.#recorder = recorder;
     this.#claim = claim;
     this.#durable = durable;
+    this.partials = new PartialFiles({ layout, directories, durable, assertPresent: () => claim.assertPresent() });
   }
 
   async check(): Promise<void> {
@@ -143,6 +147,10 @@ export class LocalBackend implements Backend {
   async stage(contentId: string, bytes: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedContent> {
     const durable = this.#durable;
     const staged = await stageContent(this.#layout, this.#directories, contentId, bytes, { ...options, durable });
+    return this.#assertStagedHere(staged);
+  }
+
+  async #assertStagedHere(staged: StagedContent): Promise<StagedContent> {
     try {
       // Now, when the path has led to where the bytes are: it may lead to another folder than it did before.
       await this.#claim.assertPresent();
@@ -151,6 +159,12 @@ export class LocalBackend implements Backend {
       throw error;
     }
     return staged;
+  }
+
+  async stageClone(contentId: string, original: Content, path: VirtualPath): Promise<StagedContent | undefined> {
+    const options = { layout: this.#layout, directories: this.#directories, durable: this.#durable };
+    const clone = await cloneContent(options, this.#layout.naturalFile(path, original.contentId), original, contentId);
+    return clone && this.#assertStagedHere(clone);
   }
 
   committed({ content }: StagedContent): void {
@@ -238,10 +252,10 @@ export async function observeFile(file: string, contentId: string): Promise<Obse
   const before = await statDescriptor(fd);
   await using reader = new FileReader(fd, before.size);
   if (!before.isFile()) return undefined;
-  let crc = 0;
+  const sums = new ContentSums();
   const sink = {
     async write(chunk: Uint8Array): Promise<void> {
-      crc = crc32(chunk, crc);
+      sums.update(chunk);
     },
   };
   await reader.copyTo(sink, 0, before.size);
@@ -249,7 +263,7 @@ export async function observeFile(file: string, contentId: string): Promise<Obse
   if (stampOf(before) !== stampOf(after) || before.size !== after.size) {
     throw backendUnavailable('The file is being changed on disk, outside CallFS, right now.');
   }
-  const checksum = crc.toString(16).padStart(8, '0');
-  const content = { contentId, sizeBytes: before.size, checksum, storageKey: null, storageStamp: stampOf(before) };
+  const storageStamp = stampOf(before);
+  const content = { contentId, sizeBytes: before.size, ...sums.take(), storageKey: null, storageStamp };
   return { content, mtimeMs: Math.floor(before.mtimeMs) };
 }

@@ -32,6 +32,7 @@ import {
 import { DirectorySync } from './directory-sync.ts';
 import { Layout } from './layout.ts';
 import { observeFile } from './local-backend.ts';
+import { PartialFiles } from './partial-files.ts';
 import { absolute, identityOf, scanContentFiles, scanNaturalFiles } from './scan-files.ts';
 import { Settler } from './settler.ts';
 import { isContent } from './stamp.ts';
@@ -144,6 +145,19 @@ class LocalHoldings implements RecallingHoldings {
 
   async stagedAtMs(contentId: string): Promise<number | undefined> {
     return (await onDisk(unlessAbsent(stat(this.#layout.stagingFile(contentId)))))?.mtimeMs;
+  }
+
+  async uploads(): Promise<readonly string[]> {
+    return [...new Set((await this.#partials().list()).map(({ id }) => id))];
+  }
+
+  removeUpload(id: string): Promise<void> {
+    return this.#partials().remove(id);
+  }
+
+  #partials(): PartialFiles {
+    const parts = { layout: this.#layout, directories: this.#directories, durable: true };
+    return new PartialFiles({ ...parts, assertPresent: () => this.assertPresent() });
   }
 
   async moveAside(file: HeldFile): Promise<string | undefined> {

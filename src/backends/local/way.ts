@@ -104,10 +104,15 @@ export class Way {
     this.touched.add(dirname(from)).add(dirname(to));
   }
 
+  #mayPrune(directory: string): boolean {
+    const { internal, copies } = this.#layout;
+    return !directory.startsWith(internal) || directory.startsWith(`${copies}/`);
+  }
+
   /** Removes `directory` and those above it for as long as they are empty. */
   async pruneEmpty(from: string): Promise<void> {
     let directory = from;
-    while (directory.length > this.#layout.root.length && !directory.startsWith(this.#layout.internal)) {
+    while (directory.length > this.#layout.root.length && this.#mayPrune(directory)) {
       if (!(await removedIfEmpty(directory))) break;
       this.#plain.delete(directory);
       directory = dirname(directory);

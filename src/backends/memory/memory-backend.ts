@@ -1,5 +1,4 @@
 /** Bytes in this process's memory: for tests and for a cluster in one process. Passes the backend contract. */
-import { crc32 } from 'node:zlib';
 import type { Content } from '../../core/entry.ts';
 import { CallFSError } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
@@ -13,6 +12,7 @@ import type {
   StagedContent,
   StageOptions,
 } from '../backend.ts';
+import { ContentSums } from '../content-sums.ts';
 
 export interface MemoryBackendOptions {
   readonly instanceId: string;
@@ -41,20 +41,24 @@ export class MemoryBackend implements Backend {
   async stage(contentId: string, bytes: AsyncIterable<Uint8Array>, { maxBytes }: StageOptions): Promise<StagedContent> {
     const chunks: Uint8Array[] = [];
     let sizeBytes = 0;
-    let crc = 0;
+    const sums = new ContentSums();
     for await (const chunk of bytes) {
       chunks.push(Uint8Array.from(chunk));
       sizeBytes += chunk.length;
-      crc = crc32(chunk, crc);
+      sums.update(chunk);
       if (maxBytes !== undefined && sizeBytes > maxBytes) {
         throw new CallFSError('PAYLOAD_TOO_LARGE', `This server takes at most ${maxBytes} bytes in one file.`);
       }
     }
     const whole = Buffer.concat(chunks);
     this.#bytes.set(contentId, whole);
-    const checksum = crc.toString(16).padStart(8, '0');
-    const content = { contentId, sizeBytes, checksum, storageKey: null, storageStamp: contentId };
+    const content = { contentId, sizeBytes, ...sums.take(), storageKey: null, storageStamp: contentId };
     return { content, mtimeMs: Date.now(), open: async () => new MemoryReader(whole) };
+  }
+
+  async stageClone(contentId: string, original: Content): Promise<StagedContent | undefined> {
+    const bytes = this.#bytes.get(original.contentId);
+    return bytes && this.stage(contentId, chunksOf(bytes), { maxBytes: undefined });
   }
 
   committed(): void {}
@@ -108,6 +112,10 @@ export class MemoryBackend implements Backend {
       await ledger.forgetOutbox(rows.map(({ seq }) => seq));
     }
   }
+}
+
+async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 class MemoryReader implements ContentReader {

@@ -5,6 +5,7 @@ import { permissionDenied } from '../../core/errors.ts';
 import { authenticate } from '../caller.ts';
 import { wholeSeconds } from '../entry-representation.ts';
 import type { HttpServices } from '../http-services.ts';
+import type { ClusterJson } from '../schemas/cluster.ts';
 
 export async function getCluster(
   services: HttpServices,
@@ -19,7 +20,7 @@ export async function getCluster(
     version,
     store: { type: storeType },
     instances: instances.map(instanceJson),
-  });
+  } satisfies ClusterJson);
 }
 
 function instanceJson(instance: InstanceStatus) {
@@ -36,6 +37,6 @@ function instanceJson(instance: InstanceStatus) {
     files,
     bytes: sizeBytes,
     free_bytes: freeBytes ?? null,
-    backends,
+    backends: [...backends],
   };
 }

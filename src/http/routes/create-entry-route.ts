@@ -4,7 +4,7 @@ import type { Entry } from '../../core/entry.ts';
 import { encodePath, type VirtualPath } from '../../core/virtual-path.ts';
 import { type CreatedDirectory, type CreatedFile, createDirectory, createFile } from '../../engine/create-entry.ts';
 import type { Elsewhere } from '../../engine/engine-context.ts';
-import type { ClientUpload } from '../client-upload.ts';
+import type { RequestUpload } from '../client-upload.ts';
 import { sendEntry } from '../entry-answer.ts';
 import { parseUploadRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
@@ -37,10 +37,10 @@ export async function postEntry(
 }
 
 /** The body as the client sends it, for the instance that shall have it. */
-export function clientBody(upload: ClientUpload): ForwardBody {
+export function clientBody(upload: RequestUpload): ForwardBody {
   return {
     declaredBytes: upload.declaredBytes,
-    open: () => upload.open(),
+    open: () => upload.relay(),
     canRepeat: () => !upload.isOpened,
   };
 }

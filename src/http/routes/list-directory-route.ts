@@ -2,18 +2,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CallFSError } from '../../core/errors.ts';
 import { namesOf, toVirtualPath, type VirtualPath } from '../../core/virtual-path.ts';
-import { type ListedEntry, type Listing, listDirectory } from '../../engine/list-directory.ts';
+import { type ListedPage, listDirectory, listPage } from '../../engine/list-directory.ts';
 import { authenticate } from '../caller.ts';
 import { entryHeaders, entryJson } from '../entry-representation.ts';
 import type { HttpServices } from '../http-services.ts';
 import { jsonLines } from '../listing-stream.ts';
 import { targetOf } from '../request-state.ts';
 import { DIRECTORIES, parseCount, parseFlag, parseTarget, queryValue } from '../request-target.ts';
+import type { ListingJson } from '../schemas/listing.ts';
 
-const DEFAULT_MAX_DEPTH = 100;
-const MAX_DEPTH = 2048;
-const DEFAULT_LIMIT = 1000;
-const MAX_LIMIT = 10_000;
+export const DEFAULT_MAX_DEPTH = 100;
+export const MAX_DEPTH = 2048;
+export const DEFAULT_LIMIT = 1000;
+export const MAX_LIMIT = 10_000;
 
 export async function getDirectory(
   services: HttpServices,
@@ -27,13 +28,17 @@ export async function getDirectory(
   const maxDepth = parseCount(query, 'max_depth', 0, MAX_DEPTH) ?? DEFAULT_MAX_DEPTH;
   const limit = parseCount(query, 'limit', 1, MAX_LIMIT);
   const after = parseCursor(queryValue(query, 'cursor'));
-  const listing = await listDirectory(services.engine, { user, path, depth: recursive ? maxDepth : 0, after });
-  reply.headers({ ...entryHeaders(listing.directory), 'x-callfs-recursive': String(recursive) });
+  const wanted = { user, path, depth: recursive ? maxDepth : 0, after };
   if (wantsLines(request) && limit === undefined) {
+    const listing = await listDirectory(services.engine, wanted);
+    reply.headers(entryHeaders(listing.directory)).header('x-callfs-recursive', String(recursive));
     return reply.type('application/x-ndjson').send(jsonLines(listing.entries));
   }
-  const page = await readPage(listing, path, limit ?? DEFAULT_LIMIT);
+  const listed = await listPage(services.engine, wanted, limit ?? DEFAULT_LIMIT);
+  const page = toPage(listed, path);
+  reply.headers(entryHeaders(listed.directory)).header('x-callfs-recursive', String(recursive));
   reply.header('x-callfs-count', String(page.items.length));
+  reply.header('x-callfs-paths-version', String(listed.pathsVersion));
   if (wantsLines(request)) {
     if (page.nextCursor !== null) reply.header('x-callfs-next-cursor', page.nextCursor);
     return reply.type('application/x-ndjson').send(page.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
@@ -47,7 +52,7 @@ export async function getDirectory(
       count: page.items.length,
       items: page.items,
       next_cursor: page.nextCursor,
-    }),
+    } satisfies ListingJson),
   );
 }
 
@@ -55,15 +60,12 @@ function wantsLines(request: FastifyRequest): boolean {
   return request.headers.accept?.includes('application/x-ndjson') ?? false;
 }
 
-async function readPage({ entries }: Listing, directory: VirtualPath, limit: number) {
-  const items: ReturnType<typeof entryJson>[] = [];
-  let last: ListedEntry | undefined;
-  for await (const listed of entries) {
-    if (last && items.length === limit) return { items, nextCursor: formatCursor(directory, last.path) };
-    items.push(entryJson(listed.entry, listed.path));
-    last = listed;
-  }
-  return { items, nextCursor: null };
+function toPage({ items, hasMore }: ListedPage, directory: VirtualPath) {
+  const last = items.at(-1);
+  return {
+    items: items.map(({ entry, path }) => entryJson(entry, path)),
+    nextCursor: hasMore && last ? formatCursor(directory, last.path) : null,
+  };
 }
 
 /** The names from the listed directory down to the last entry of a page. */

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { authenticate } from '../caller.ts';
 import type { HttpServices } from '../http-services.ts';
+import type { ReadinessJson } from '../schemas/readiness.ts';
 
 export function getHealth(reply: FastifyReply): FastifyReply {
   return reply.type('application/json; charset=utf-8').send('{"status":"ok"}');
@@ -14,7 +15,7 @@ export async function getReady(services: HttpServices, reply: FastifyReply): Pro
   const status = broken.length === 0 ? 'ready' : 'unavailable';
   return reply
     .code(broken.length === 0 ? 200 : 503)
-    .send({ status, broken: broken.map(([name]) => name), checks: states });
+    .send({ status, broken: broken.map(([name]) => name), checks: states } satisfies ReadinessJson);
 }
 
 export async function getMetrics(

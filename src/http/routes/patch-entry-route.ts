@@ -1,17 +1,21 @@
-/** PATCH on `/v1/files/{path}`: rename, move, change attributes. */
+/** PATCH on `/v1/files/{path}`: rename, move, copy, change attributes. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type AttributesChanged, changeAttributes } from '../../engine/change-attributes.ts';
-import type { Elsewhere } from '../../engine/engine-context.ts';
+import { changeAttributes } from '../../engine/change-attributes.ts';
+import { type Copied, type CopyRequest, copyEntry, planCopy } from '../../engine/copy-entry.ts';
+import type { EngineContext } from '../../engine/engine-context.ts';
 import { assertMayChangeSomething } from '../../engine/may-change.ts';
-import { type Moved, moveEntry } from '../../engine/move-entry.ts';
+import { type MoveRequest, moveEntry, planMove } from '../../engine/move-entry.ts';
+import type { Moved } from '../../engine/move-path.ts';
 import { ClientUpload } from '../client-upload.ts';
 import { sendEntry } from '../entry-answer.ts';
+import { entryJson } from '../entry-representation.ts';
 import { parseFileRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
+import { sendAccepted } from '../job-representation.ts';
 import { type ForwardBody, routeToOwner } from '../owner-route.ts';
 import { parsePatch } from '../patch-request.ts';
+import { type LongWork, runWork } from '../run-work.ts';
 import { readSmallBody } from '../small-body.ts';
-import { tellStillWorking } from '../still-working.ts';
 
 /** Far more than a path, percent-encoded or escaped, and the other fields need. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -27,19 +31,38 @@ export async function patchEntry(
   await assertMayChangeSomething(engine, parsed);
   const body = await readSmallBody(new ClientUpload(request.raw, reply.raw), MAX_BODY_BYTES);
   const patch = parsePatch(body, path, (name) => services.authenticator.findUser(name));
-  const run = (): Promise<Moved | AttributesChanged | Elsewhere> =>
-    patch.kind === 'move'
-      ? moveEntry(engine, { ...parsed, ...patch })
-      : changeAttributes(engine, { ...parsed, ...patch });
-  // A large file may be copied before the answer.
-  using _told = tellStillWorking(request, reply, services.idleTimeoutMs);
-  const changed = await routeToOwner(services, request, reply, { path, run, bodyFor: () => bodyOf(body) });
-  if (!changed) return reply;
-  const { entry } = changed;
+  const bodyFor = () => bodyOf(body);
+  const done =
+    patch.kind === 'attributes'
+      ? await routeToOwner(services, request, reply, {
+          path,
+          run: () => changeAttributes(engine, { ...parsed, ...patch }),
+          bodyFor,
+        })
+      : await runWork<Moved | Copied>(services, request, reply, {
+          ...(patch.kind === 'copy'
+            ? copying(engine, { ...parsed, ...patch })
+            : moving(engine, { ...parsed, ...patch })),
+          ...{ kind: patch.kind, user: parsed.user, path, bodyFor },
+          toJson: (outcome) => entryJson(outcome.entry, outcome.path),
+        });
+  if (!done) return reply;
+  if (done.kind === 'accepted') return sendAccepted(reply, done.job);
+  const { entry } = done;
   request.state.owner = entry.instanceId;
-  const operation = patch.kind === 'move' ? 'move' : 'change_attributes';
+  const operation = patch.kind === 'attributes' ? 'change_attributes' : patch.kind;
   services.metrics.fileOperations.inc({ operation, backend_type: entry.backendType });
-  return sendEntry(reply, 200, entry, changed.kind === 'moved' ? changed.path : path);
+  return sendEntry(reply, 200, entry, done.kind === 'attributes-changed' ? path : done.path);
+}
+
+type Steps<O extends { readonly kind: string }> = Pick<LongWork<O>, 'plan' | 'run'>;
+
+function copying(engine: EngineContext, request: CopyRequest): Steps<Copied> {
+  return { plan: () => planCopy(engine, request), run: (work) => copyEntry(engine, request, work) };
+}
+
+function moving(engine: EngineContext, request: MoveRequest): Steps<Moved> {
+  return { plan: () => planMove(engine, request), run: (work) => moveEntry(engine, request, work) };
 }
 
 function bodyOf(bytes: Buffer): ForwardBody {

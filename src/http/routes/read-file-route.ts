@@ -1,12 +1,13 @@
 /** GET and HEAD on `/v1/files/{path}`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ContentReader } from '../../backends/backend.ts';
-import type { FileEntry } from '../../core/entry.ts';
+import type { DirectoryEntry, Entry, FileEntry } from '../../core/entry.ts';
 import { CallFSError } from '../../core/errors.ts';
 import { evaluatePreconditions } from '../../core/preconditions.ts';
 import { listDirectory } from '../../engine/list-directory.ts';
 import { readFile, statEntry } from '../../engine/read-file.ts';
 import { type ContentAnswer, contentAnswer, wholeContentHeaders } from '../content-answer.ts';
+import { reprDigest } from '../digest-fields.ts';
 import { entryHeaders, representationOf } from '../entry-representation.ts';
 import { type FileRequest, parseFileRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
@@ -28,7 +29,7 @@ export async function getFile(
   const found = await routeToOwner(services, request, reply, { path, run, bodyFor: () => undefined });
   if (!found) return reply;
   request.state.owner = found.entry.instanceId;
-  if (found.kind === 'directory') return sendChildren(services, parsed, reply);
+  if (found.kind === 'directory') return sendDirectory(services, parsed, found.entry, reply);
   services.metrics.fileOperations.inc({ operation: 'read', backend_type: found.entry.backendType });
   await using reader = found.reader;
   if (answerCondition(parsed, found.entry, reply)) return reply;
@@ -48,15 +49,21 @@ export async function headFile(
   if (!found) return reply;
   const { entry } = found;
   request.state.owner = entry.instanceId;
-  if (entry.type === 'directory') return sendChildren(services, parsed, reply);
+  if (entry.type === 'directory') return sendDirectory(services, parsed, entry, reply);
   services.metrics.fileOperations.inc({ operation: 'stat', backend_type: entry.backendType });
   if (answerCondition(parsed, entry, reply)) return reply;
-  return reply.headers(wholeContentHeaders(entry)).send();
+  return reply.headers(wholeContentHeaders(entry)).headers(reprDigest(entry, request.headers)).send();
 }
 
 /** Sends 304, or throws for 412, when the request's conditions say so. */
-function answerCondition({ preconditions, path }: FileRequest, entry: FileEntry, reply: FastifyReply): boolean {
-  switch (evaluatePreconditions(preconditions, representationOf(entry), true)) {
+function answerCondition({ preconditions, path }: FileRequest, entry: Entry, reply: FastifyReply): boolean {
+  // A listing has no tag and no time of its last change, so only conditions on whether it is there can be met.
+  const { ifMatch, ifNoneMatch } = preconditions;
+  const verdict =
+    entry.type === 'file'
+      ? evaluatePreconditions(preconditions, representationOf(entry), true)
+      : evaluatePreconditions({ ifMatch, ifNoneMatch }, { etag: '', mtimeMs: 0 }, true);
+  switch (verdict) {
     case 'proceed':
       return false;
     case 'failed':
@@ -76,7 +83,7 @@ async function sendContent(
   const { range, 'if-range': ifRange } = request.headers;
   const answer = contentAnswer(entry, range, typeof ifRange === 'string' ? ifRange : undefined);
   request.state.bytes = answer.sizeBytes;
-  reply.code(answer.status).headers(answer.headers);
+  reply.code(answer.status).headers(answer.headers).headers(reprDigest(entry, request.headers));
   if (answer.status === 200 && answer.sizeBytes <= SMALL_BYTES) return reply.send(await reader.readAll());
   reply.hijack();
   const { raw } = reply;
@@ -99,11 +106,14 @@ async function copyParts({ parts }: ContentAnswer, reader: ContentReader, sink: 
   }
 }
 
-async function sendChildren(
+async function sendDirectory(
   services: HttpServices,
-  { user, path }: FileRequest,
+  request: FileRequest,
+  entry: DirectoryEntry,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  if (answerCondition(request, entry, reply)) return reply;
+  const { user, path } = request;
   const { directory, entries } = await listDirectory(services.engine, { user, path, depth: 0, after: [] });
   reply.headers(entryHeaders(directory)).type('application/json; charset=utf-8');
   const listing = await jsonArray(entries);

@@ -1,22 +1,37 @@
 /** DELETE on `/v1/files/{path}`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { removeEntry } from '../../engine/remove-entry.ts';
+import { planRemoval, type Removed, removeEntry } from '../../engine/remove-entry.ts';
 import { parseFileRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
+import { sendAccepted } from '../job-representation.ts';
 import { routeToOwner } from '../owner-route.ts';
 import { parseFlag } from '../request-target.ts';
+import { runWork } from '../run-work.ts';
 
 export async function deleteEntry(
   services: HttpServices,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  const { engine, metrics } = services;
   const parsed = { ...parseFileRequest(services, request), recursive: parseFlag(request.query, 'recursive') };
-  const { path } = parsed;
-  const run = () => removeEntry(services.engine, parsed);
-  const removed = await routeToOwner(services, request, reply, { path, run, bodyFor: () => undefined });
+  const { path, user } = parsed;
+  const bodyFor = () => undefined;
+  const run = () => removeEntry(engine, parsed);
+  const removed = parsed.recursive
+    ? await runWork<Removed>(services, request, reply, {
+        ...{ kind: 'remove', user, path, bodyFor },
+        plan: () => planRemoval(engine, parsed),
+        async run({ progress }) {
+          const outcome = await run();
+          if (outcome.kind === 'removed') progress.filesTotal = progress.filesDone = outcome.count;
+          return outcome;
+        },
+        toJson: ({ count }) => ({ removed: count }),
+      })
+    : await routeToOwner(services, request, reply, { path, run, bodyFor });
   if (!removed) return reply;
-  services.metrics.fileOperations.inc({ operation: 'remove', backend_type: services.engine.defaultBackend });
-  request.state.owner ??= services.engine.instanceId;
-  return reply.code(204).send();
+  metrics.fileOperations.inc({ operation: 'remove', backend_type: engine.defaultBackend });
+  request.state.owner ??= engine.instanceId;
+  return removed.kind === 'accepted' ? sendAccepted(reply, removed.job) : reply.code(204).send();
 }

@@ -2,9 +2,10 @@
  * The entries in memory, found by id, by parent and name, and by content: keeps the three in step.
  * Knows nothing about who may change what.
  */
+
+import { compareBytes } from '../../core/byte-order.ts';
 import { type DirectoryEntry, type Entry, type FileEntry, ROOT_ID, ROOT_MODE } from '../../core/entry.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
-import { compareBytes } from './byte-order.ts';
 
 const ROOT: DirectoryEntry = {
   type: 'directory',
@@ -95,6 +96,18 @@ export class EntryTree {
     const subtree = [top];
     for (const entry of subtree) subtree.push(...this.childrenOf(entry.id));
     return subtree;
+  }
+
+  /** The directories below one, down to a depth. */
+  directoriesBelow(topId: string, depth: number): DirectoryEntry[] {
+    const found: DirectoryEntry[] = [];
+    let level = [topId];
+    for (let at = 0; at < depth && level.length > 0; at++) {
+      const next = level.flatMap((id) => this.childrenOf(id).filter((child) => child.type === 'directory'));
+      level = next.map(({ id }) => id);
+      found.push(...next);
+    }
+    return found;
   }
 
   /** Adds an entry, or puts a newer version in the place of the one with its id. */

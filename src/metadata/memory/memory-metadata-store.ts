@@ -2,6 +2,8 @@
  * The namespace in the memory of one process, for tests and simulated clusters. A mutation is atomic
  * because it runs without awaiting; nothing outlives the object.
  */
+
+import { compareBytes } from '../../core/byte-order.ts';
 import { type Content, type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
@@ -11,6 +13,7 @@ import type {
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
+  DirectoryTree,
   HandOverDirectories,
   Heartbeat,
   HeartbeatOutcome,
@@ -32,11 +35,14 @@ import type {
   ReplaceOutcome,
   SetDraining,
 } from '../metadata-store.ts';
-import { compareBytes } from './byte-order.ts';
+import { MemoryJobStore } from './memory-job-store.ts';
 import { MemoryRebuildStore } from './memory-rebuild-store.ts';
+import { MemoryUploadStore } from './memory-upload-store.ts';
 import { refuseMove } from './refuse-move.ts';
 
 export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataStore {
+  readonly jobs = new MemoryJobStore();
+  readonly uploads = new MemoryUploadStore();
   readonly #entries = this.entries;
   readonly #outbox = this.outbox;
   readonly #instances = this.instances;
@@ -54,14 +60,23 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     return found;
   }
 
-  async createEntry({ parentId, missingParents, entry, isInPlace }: CreateEntry): Promise<CreateOutcome> {
+  async createEntry(request: CreateEntry): Promise<CreateOutcome> {
+    const { parentId, missingParents, entry, isInPlace, replacesId } = request;
     const tree = this.tree();
+    if (!this.uploads.isUnfinished(request.finishesUpload)) return { kind: 'changed' };
     const [outermost = entry] = missingParents;
-    const winner = tree.findChild(parentId, outermost.name);
+    const standing = tree.findChild(parentId, outermost.name);
+    const replaced = standing?.type === 'file' && standing.id === replacesId ? standing : undefined;
+    if (replacesId !== undefined && !(replaced && outermost === entry)) return { kind: 'changed' };
+    const winner = replaced ? undefined : standing;
     if (winner && outermost === entry) return { kind: 'exists', entry: winner };
     if (winner || !tree.isDirectory(parentId)) return { kind: 'changed' };
     if ([...missingParents, entry].some((candidate) => this.#isKnown(candidate))) return { kind: 'changed' };
 
+    if (replaced) {
+      this.#discard(replaced);
+      tree.delete(replaced);
+    }
     let nearestId = parentId;
     for (const directory of missingParents) {
       tree.put({ ...directory, parentId: nearestId, version: 1 });
@@ -71,6 +86,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     const created: Entry = { ...entry, parentId: nearestId, version: 1 };
     tree.put(created);
     if (entry.type === 'directory' || isInPlace) this.note(entry);
+    this.uploads.finish(request.finishesUpload);
     return { kind: 'created', entry: created };
   }
 
@@ -85,12 +101,14 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     const { entryId, expectContentId, instanceId, backendType, content, contentType, mtimeMs } = request;
     const tree = this.tree();
     const previous = tree.findFile(entryId);
+    if (!this.uploads.isUnfinished(request.finishesUpload)) return { kind: 'changed' };
     if (!previous || (previous.instanceId !== instanceId && !request.takeOver)) return { kind: 'changed' };
     if (expectContentId !== undefined && previous.contentId !== expectContentId) return { kind: 'changed' };
     this.#assertUnused(content, entryId);
     if (request.discardPrevious || previous.instanceId !== instanceId) this.#discard(previous);
+    const { sha256: _ofPrevious, ...kept } = previous;
     const entry: FileEntry = {
-      ...previous,
+      ...kept,
       ...content,
       etag: content.contentId,
       instanceId,
@@ -101,6 +119,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     };
     tree.put(entry);
     if (!request.discardPrevious) this.note(entry);
+    this.uploads.finish(request.finishesUpload);
     return { kind: 'replaced', entry };
   }
 
@@ -224,6 +243,12 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     return page.map((entry) => ({ entry, path: tree.pathOf(entry) }));
   }
 
+  async readDirectories(topId: string, depth: number): Promise<DirectoryTree> {
+    const below = this.tree().directoriesBelow(topId, depth);
+    const directories = below.map(({ id, parentId, name }) => ({ id, parentId, name }));
+    return { directories, pathsVersion: this.tree().root.version };
+  }
+
   async locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]> {
     const tree = this.tree();
     const files = contentIds.map((contentId) => tree.findByContent(contentId)).filter((file) => file !== undefined);
@@ -306,6 +331,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     }
     this.forgetNotesOf(instanceId);
     for (const row of this.#outbox.values()) if (row.instanceId === instanceId) this.#outbox.delete(row.seq);
+    this.uploads.removeOf(instanceId);
     this.#instances.delete(instanceId);
     return { kind: 'removed', files: files.length, directories: directories.length };
   }

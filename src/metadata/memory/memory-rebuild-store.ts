@@ -2,8 +2,9 @@
  * The part of the store in memory that tells instances what is left for them, that catalogs are kept by, and that brings
  * a lost namespace back from them.
  */
+
+import { compareBytes } from '../../core/byte-order.ts';
 import { type Entry, ROOT_ID } from '../../core/entry.ts';
-import { metadataUnavailable } from '../../core/errors.ts';
 import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { CatalogStore, HoldingsPage, Note } from '../catalog-store.ts';
 import type { InstanceRecord, OutboxItem } from '../metadata-store.ts';
@@ -20,12 +21,11 @@ import {
   UNPLACED_ID,
 } from '../rebuild-store.ts';
 import { restoreEntries } from '../restore-entries.ts';
-import { compareBytes } from './byte-order.ts';
 import { EntryTree } from './entry-tree.ts';
+import { MemoryLinkStore } from './memory-link-store.ts';
 import { MemoryRestoreRows } from './memory-restore-rows.ts';
 
-export class MemoryRebuildStore implements CatalogStore, RebuildStore {
-  protected closed = false;
+export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore, RebuildStore {
   protected readonly entries = new EntryTree();
   protected readonly outbox = new Map<number, OutboxItem>();
   protected readonly instances = new Map<string, InstanceRecord>();
@@ -182,10 +182,6 @@ export class MemoryRebuildStore implements CatalogStore, RebuildStore {
   protected tree(): EntryTree {
     this.assertOpen();
     return this.entries;
-  }
-
-  protected assertOpen(): void {
-    if (this.closed) throw metadataUnavailable(new Error('The store in memory is closed.'));
   }
 
   #pageOf(entries: IteratorObject<Entry>, after: string | undefined, limit: number): Entry[] {

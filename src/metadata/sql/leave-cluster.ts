@@ -52,6 +52,7 @@ export async function removeInstance(tx: SqlTransaction, request: RemoveInstance
   );
   await tx.all('DELETE FROM notes WHERE instance_id = $1', [instanceId]);
   await tx.all('DELETE FROM outbox WHERE instance_id = $1', [instanceId]);
+  await tx.all('DELETE FROM uploads WHERE instance_id = $1', [instanceId]);
   await tx.all('DELETE FROM instances WHERE id = $1', [instanceId]);
   return { kind: 'removed', files, directories: directories.length };
 }

@@ -31,14 +31,19 @@ import {
   removeEntryRow,
   updateEntry,
 } from './entry-table.ts';
+import { addJob, finishJob, forgetFinishedJobs, forgetJob, loseJobs, reportJob, requestJobCancel } from './jobs.ts';
 import { handOverDirectories, removeInstance, setDraining } from './leave-cluster.ts';
+import { addLink, claimLink, forgetLinks, releaseLink, useLink } from './links.ts';
 import { lockPaths, moveEntry } from './move-entry.ts';
 import { forgetNotes, note } from './notes.ts';
 import { beginRebuild, endRebuild, finishRebuild, identify, moveToPlaces, restoreEntries } from './rebuild.ts';
 import { ENTRY_COLUMNS, entryColumnsOf, integer, text, toEntry } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
+import { addUpload, changeUpload, finishUpload, isUnfinished, removeUpload } from './uploads.ts';
 
 async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<CreateOutcome> {
+  if (!(await isUnfinished(tx, request.finishesUpload))) return { kind: 'changed' };
+  if (!(await makeRoom(tx, request))) return { kind: 'changed' };
   let parentId = request.parentId;
   for (const directory of request.missingParents) {
     if (!(await insertEntry(tx, directory, parentId))) return { kind: 'changed' };
@@ -47,6 +52,7 @@ async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<Cr
   }
   if (await insertEntry(tx, request.entry, parentId)) {
     if (request.entry.type === 'directory' || request.isInPlace) await note(tx, request.entry);
+    await finishUpload(tx, request.finishesUpload);
     return { kind: 'created', entry: { ...request.entry, parentId, version: 1 } };
   }
   // Nothing can lie in a directory made just now: an id is used twice. Failing undoes the parents as well.
@@ -55,15 +61,27 @@ async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<Cr
   return winner ? { kind: 'exists', entry: winner } : { kind: 'changed' };
 }
 
+/** False: what stands there is not what the caller resolved. */
+async function makeRoom(tx: SqlTransaction, request: CreateEntry): Promise<boolean> {
+  const { parentId, missingParents, entry, replacesId } = request;
+  if (replacesId === undefined) return true;
+  const standing = missingParents.length > 0 ? undefined : await findChild(tx, parentId, entry.name);
+  if (standing?.type !== 'file' || standing.id !== replacesId) return false;
+  await discard(tx, standing);
+  return await removeEntryRow(tx, standing.id);
+}
+
 async function replaceContent(tx: SqlTransaction, request: ReplaceContent): Promise<ReplaceOutcome> {
+  if (!(await isUnfinished(tx, request.finishesUpload))) return { kind: 'changed' };
   const previous = await findFile(tx, request.entryId);
   if (!previous || (previous.instanceId !== request.instanceId && !request.takeOver)) return { kind: 'changed' };
   if (request.expectContentId !== undefined && previous.contentId !== request.expectContentId)
     return { kind: 'changed' };
   if (request.discardPrevious || previous.instanceId !== request.instanceId) await discard(tx, previous);
   const { content, contentType, mtimeMs, instanceId, backendType } = request;
+  const { sha256: _ofPrevious, ...kept } = previous;
   const entry: FileEntry = {
-    ...previous,
+    ...kept,
     ...content,
     etag: content.contentId,
     instanceId,
@@ -74,6 +92,7 @@ async function replaceContent(tx: SqlTransaction, request: ReplaceContent): Prom
   };
   await updateEntry(tx, entry);
   if (!request.discardPrevious) await note(tx, entry);
+  await finishUpload(tx, request.finishesUpload);
   return { kind: 'replaced', entry };
 }
 
@@ -244,6 +263,13 @@ export const mutations = {
   handOverDirectories,
   removeInstance,
   countFiles,
+  addJob,
+  reportJob,
+  finishJob,
+  requestJobCancel,
+  forgetJob,
+  forgetFinishedJobs,
+  loseJobs,
   forgetNotes,
   identify,
   beginRebuild,
@@ -251,6 +277,14 @@ export const mutations = {
   moveToPlaces,
   finishRebuild,
   endRebuild,
+  addLink,
+  claimLink,
+  useLink,
+  releaseLink,
+  forgetLinks,
+  addUpload,
+  changeUpload,
+  removeUpload,
 };
 
 export type MutationName = keyof typeof mutations;

@@ -51,7 +51,7 @@ const LONG: ReadonlySet<string> = new Set([
   'handOverDirectories',
   'removeInstance',
 ]);
-/** They may leave work for other instances; so does a replaced content that was another instance's. */
+/** They may leave work for other instances; so does what takes the place of another instance's file. */
 const WAKING: ReadonlySet<string> = new Set(['removeTree', 'moveEntry']);
 
 /** Opens the pool and brings the schema up to date; several instances may do so at once. */
@@ -122,8 +122,8 @@ export class PostgresDatabase implements SqlDatabase {
     return connection;
   }
 
-  async read(text: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]> {
-    const timeoutMs = values.length > LONG_PATH ? STATEMENT_TIMEOUT_MS : READ_TIMEOUT_MS;
+  async read(text: string, values: readonly SqlValue[], size?: 'long'): Promise<readonly SqlRow[]> {
+    const timeoutMs = size === 'long' || values.length > LONG_PATH ? STATEMENT_TIMEOUT_MS : READ_TIMEOUT_MS;
     return this.#untilDone(() => this.#read(timeoutMs, (connection, restMs) => connection.run(text, values, restMs)));
   }
 
@@ -286,7 +286,11 @@ function changesPaths<N extends MutationName>(name: N, request: MutationRequest<
 
 function leavesWork<N extends MutationName>(name: N, request: MutationRequest<N>): boolean {
   if (WAKING.has(name)) return true;
-  return typeof request === 'object' && 'takeOver' in request && request.takeOver === true;
+  if (typeof request !== 'object') return false;
+  return (
+    ('takeOver' in request && request.takeOver === true) ||
+    ('replacesId' in request && request.replacesId !== undefined)
+  );
 }
 
 function outcomeUnknown(cause: unknown): CallFSError {

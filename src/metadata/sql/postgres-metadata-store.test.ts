@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { TestPostgres } from '../../../test/support/postgres.ts';
 import { leavingContract } from '../leaving.contract.ts';
+import { linksContract } from '../links.contract.ts';
+import { longWorkContract } from '../long-work.contract.ts';
 import { metadataStoreContract } from '../metadata-store.contract.ts';
 import { movingContract } from '../moving.contract.ts';
 import { rebuildStoreContract } from '../rebuild-store.contract.ts';
+import { uploadsContract } from '../uploads.contract.ts';
 import { openPostgres } from './postgres-database.ts';
 import { SqlMetadataStore } from './sql-metadata-store.ts';
 
@@ -24,7 +27,10 @@ suite('PostgreSQL', () => {
   };
   metadataStoreContract('SqlMetadataStore on PostgreSQL', openNew, { reopen: () => open(last) });
   leavingContract('SqlMetadataStore on PostgreSQL', openNew);
+  longWorkContract('SqlMetadataStore on PostgreSQL', openNew);
   rebuildStoreContract('SqlMetadataStore on PostgreSQL', openNew);
+  linksContract('SqlMetadataStore on PostgreSQL', openNew, () => open(last));
+  uploadsContract('SqlMetadataStore on PostgreSQL', openNew);
   movingContract('SqlMetadataStore on PostgreSQL', openNew, { reopen: () => open(last) });
 
   test('several instances that open a new database at once migrate it once', async () => {

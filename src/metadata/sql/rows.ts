@@ -27,6 +27,7 @@ const ENTRY_COLUMN_NAMES = [
   'storage_key',
   'storage_stamp',
   'etag',
+  'sha256',
 ] as const;
 
 const INTEGER_COLUMNS: ReadonlySet<string> = new Set([
@@ -73,9 +74,9 @@ export function entryValues(entry: NewEntry, parentId: string, version: number):
     entry.instanceId,
     entry.backendType,
   ];
-  if (entry.type === 'directory') return [...attributes, null, null, null, null, null, null, null];
-  const { contentId, sizeBytes, checksum, contentType, storageKey, storageStamp, etag } = entry;
-  return [...attributes, contentId, sizeBytes, checksum, contentType, storageKey, storageStamp, etag];
+  if (entry.type === 'directory') return [...attributes, null, null, null, null, null, null, null, null];
+  const { contentId, sizeBytes, checksum, contentType, storageKey, storageStamp, etag, sha256 = null } = entry;
+  return [...attributes, contentId, sizeBytes, checksum, contentType, storageKey, storageStamp, etag, sha256];
 }
 
 export function toEntry(row: SqlRow): Entry {
@@ -144,12 +145,14 @@ export function toInstance(row: SqlRow): InstanceRecord {
 }
 
 function toContent(row: SqlRow) {
+  const sha256 = optionalText(row, 'sha256');
   return {
     contentId: text(row, 'content_id'),
     sizeBytes: integer(row, 'size_bytes'),
     checksum: text(row, 'checksum'),
     storageKey: optionalText(row, 'storage_key'),
     storageStamp: text(row, 'storage_stamp'),
+    ...(sha256 === null ? {} : { sha256 }),
   };
 }
 
@@ -165,7 +168,7 @@ export function integer(row: SqlRow, column: string): number {
   return value;
 }
 
-function optionalText(row: SqlRow, column: string): string | null {
+export function optionalText(row: SqlRow, column: string): string | null {
   const value = row[column];
   return typeof value === 'string' ? value : null;
 }

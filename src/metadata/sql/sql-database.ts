@@ -13,8 +13,11 @@ export interface SqlTransaction {
 }
 
 export interface SqlDatabase {
-  /** Runs one reading statement that sees every commit acknowledged before it, by whichever process. */
-  read(sql: string, values: readonly SqlValue[]): Promise<readonly SqlRow[]>;
+  /**
+   * Runs one reading statement that sees every commit acknowledged before it, by whichever process.
+   * @param size long: it may take its time, because it reads much
+   */
+  read(sql: string, values: readonly SqlValue[], size?: 'long'): Promise<readonly SqlRow[]>;
 
   /**
    * Runs a mutation as one transaction, possibly together with others in one durable commit, and

@@ -4,11 +4,14 @@ import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { User } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type { HoldingsPage, Note } from '../catalog-store.ts';
+import type { JobStore } from '../job-store.ts';
+import type { ClaimLink, ForgetLinks, Link, LinkClaimed, StoredLink } from '../link-store.ts';
 import type {
   ChangeAttributes,
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
+  DirectoryTree,
   HandOverDirectories,
   Heartbeat,
   HeartbeatOutcome,
@@ -38,7 +41,10 @@ import type {
   RestoreEntries,
   RestoreOutcome,
 } from '../rebuild-store.ts';
+import type { UploadStore } from '../upload-store.ts';
+import { FIND_LINK, toLink } from './links.ts';
 import { LOCATE_HOLDINGS, LOCATE_PLACEHOLDERS, locateBy, toLocatedEntries } from './located-entries.ts';
+import { readDirectories } from './read-directories.ts';
 import {
   ENTRY_COLUMNS,
   entryColumnsOf,
@@ -51,15 +57,21 @@ import {
   toOutboxItem,
 } from './rows.ts';
 import type { SqlDatabase } from './sql-database.ts';
+import { SqlJobStore } from './sql-job-store.ts';
+import { SqlUploadStore } from './sql-upload-store.ts';
 
 /** Contents located by one statement: a few fixed sizes keep the number of prepared statements small. */
 const LOCATE_SIZES = [1, 8, 64];
 
 export class SqlMetadataStore implements MetadataStore {
+  readonly jobs: JobStore;
+  readonly uploads: UploadStore;
   readonly #database: SqlDatabase;
 
   constructor(database: SqlDatabase) {
     this.#database = database;
+    this.jobs = new SqlJobStore(database);
+    this.uploads = new SqlUploadStore(database);
   }
 
   async resolve(names: readonly string[]): Promise<readonly Entry[]> {
@@ -102,6 +114,10 @@ export class SqlMetadataStore implements MetadataStore {
     // The root is its own child in the table; its name is the only empty one.
     const sql = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE parent_id = $1 AND name > $2 ORDER BY name LIMIT $3`;
     return (await this.#database.read(sql, [directoryId, after ?? '', limit])).map(toEntry);
+  }
+
+  readDirectories(topId: string, depth: number): Promise<DirectoryTree> {
+    return readDirectories(this.#database, topId, depth);
   }
 
   async listFiles(after: string | undefined, limit: number): Promise<readonly LocatedFile[]> {
@@ -264,6 +280,30 @@ export class SqlMetadataStore implements MetadataStore {
 
   endRebuild(request: EndRebuild): Promise<number> {
     return this.#database.mutate('endRebuild', request);
+  }
+
+  addLink(link: Link): Promise<void> {
+    return this.#database.mutate('addLink', link);
+  }
+
+  async findLink(digest: string): Promise<StoredLink | undefined> {
+    return (await this.#database.read(FIND_LINK, [digest])).map(toLink)[0];
+  }
+
+  claimLink(request: ClaimLink): Promise<boolean> {
+    return this.#database.mutate('claimLink', request);
+  }
+
+  useLink(claimed: LinkClaimed): Promise<boolean> {
+    return this.#database.mutate('useLink', claimed);
+  }
+
+  releaseLink(claimed: LinkClaimed): Promise<void> {
+    return this.#database.mutate('releaseLink', claimed);
+  }
+
+  forgetLinks(request: ForgetLinks): Promise<number> {
+    return this.#database.mutate('forgetLinks', request);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

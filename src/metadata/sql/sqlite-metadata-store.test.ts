@@ -1,16 +1,19 @@
 /** The SQL store on SQLite keeps the contract; beside it what only a database file can do wrong. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, describe, it } from 'node:test';
 import { ROOT_ID } from '../../core/entry.ts';
 import { leavingContract } from '../leaving.contract.ts';
+import { linksContract } from '../links.contract.ts';
+import { longWorkContract } from '../long-work.contract.ts';
 import { alice, createAt, metadataStoreContract, sampleContent, sampleFile } from '../metadata-store.contract.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import { movingContract } from '../moving.contract.ts';
 import { rebuildStoreContract } from '../rebuild-store.contract.ts';
+import { uploadsContract } from '../uploads.contract.ts';
 import { mutations } from './mutations.ts';
 import type { SqlRow, SqlTransaction, SqlValue } from './sql-database.ts';
 import { SqlMetadataStore } from './sql-metadata-store.ts';
@@ -34,6 +37,8 @@ metadataStoreContract(
   { reopen: () => openAt(lastPath) },
 );
 leavingContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
+longWorkContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
+uploadsContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
 movingContract(
   'SqlMetadataStore on SQLite',
   () => {
@@ -47,6 +52,14 @@ rebuildStoreContract('SqlMetadataStore on SQLite', () => {
   lastPath = newPath();
   return openAt(lastPath);
 });
+linksContract(
+  'SqlMetadataStore on SQLite',
+  () => {
+    lastPath = newPath();
+    return openAt(lastPath);
+  },
+  () => openAt(lastPath),
+);
 
 describe('A SQLite file', () => {
   it('is refused with its path and the reason when it is no database', async () => {
@@ -71,7 +84,9 @@ describe('A SQLite file', () => {
     const path = newPath();
     for (let round = 0; round < 3; round++) await (await openAt(path))[Symbol.asyncDispose]();
     using database = new DatabaseSync(path);
-    assert.deepEqual(migrationsOf(database), [1, 2, 3]);
+    const folder = new URL('migrations/', import.meta.url);
+    const all = readdirSync(folder).map((name) => Number(name.slice(0, 3)));
+    assert.deepEqual(migrationsOf(database), all.sort());
   });
 
   it('refuses by itself to remove a directory that has children, and children without a directory', async () => {

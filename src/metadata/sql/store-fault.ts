@@ -10,6 +10,7 @@ const HOUSEKEEPING: ReadonlySet<MutationName> = new Set([
   'markStopped',
   'countFiles',
   'forgetOutbox',
+  'forgetLinks',
 ]);
 
 /** @param names of the mutations in the transaction */
