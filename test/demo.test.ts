@@ -139,12 +139,18 @@ async function paste(line: string): Promise<string> {
   return output.trimEnd();
 }
 
-/** What the lines answer, one after the other. */
+/** What the lines answer, one after the other. The last looks at the disk, which follows the namespace within moments. */
 async function pasteAll({ commands }: Demo): Promise<readonly string[]> {
   const answers: string[] = [];
-  for (const command of commands) answers.push(await paste(command));
-  return answers;
+  for (const command of commands.slice(0, -1)) answers.push(await paste(command));
+  const onDisk = async (): Promise<string> =>
+    (await run('bash', ['-c', String(commands.at(-1))], '/')).output.trimEnd();
+  await waitFor('the disk to have what was read', async () => (await onDisk()) === answers[READ_AT]);
+  return [...answers, await onDisk()];
 }
+
+/** Which of the lines reads the file. */
+const READ_AT = 3;
 
 /** A server on a port that the system chooses, as somebody else's. */
 async function occupyPort(): Promise<{ readonly server: Server; readonly port: number }> {
