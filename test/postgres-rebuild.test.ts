@@ -30,6 +30,8 @@ test('a namespace that was lost with its database comes back into an empty one',
   );
   await Promise.all(puts);
   await send('POST', b.url, '/empty/');
+  await send('POST', a.url, '/made-by-a/');
+  await send('PUT', b.url, '/made-by-a/held-by-b', 'content');
   const json = { 'content-type': 'application/json' };
   await send('PATCH', a.url, '/d1', JSON.stringify({ name: 'renamed' }), json);
   await send('PATCH', b.url, '/d2/e2', JSON.stringify({ destination: '/d3/moved' }), json);

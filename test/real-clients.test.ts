@@ -119,9 +119,10 @@ suite('a browser', { skip: unlessInstalled('chromium'), timeout: 120_000 }, () =
       assert(Math.abs((await page.seek(seconds)) - seconds) < 0.3, `seeking to ${seconds}`);
     }
     const answers = cluster.at(1).log.filter(({ path, method }) => path === '/v1/files/clip.webm' && method === 'GET');
-    assert(answers.length >= 1);
+    assert(answers.some(({ status }) => status === 206));
+    // A browser asks whether what it has is still true.
     assert(
-      answers.every(({ route, status }) => route === 'peer' && status === 206),
+      answers.every(({ route, status }) => route === 'peer' && (status === 206 || status === 304)),
       JSON.stringify(answers),
     );
   });
