@@ -148,6 +148,8 @@ suite('an answer before the body', { timeout: 240_000 }, () => {
 
   test('leaves nothing behind', async () => {
     for (const instance of cluster.instances) await waitFor('nothing staged', () => stagedFiles(instance).length === 0);
-    assert.equal((await call('GET', cluster.at(1).url, '/v1/files/taken')).text, 'taken');
+    const read = () => call('GET', cluster.at(1).url, '/v1/files/taken');
+    await waitFor('the owner to be known as back', async () => (await read()).status === 200);
+    assert.equal((await read()).text, 'taken');
   });
 });
