@@ -7,8 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { run } from './support/command.ts';
-
-const HAS_OPENSSL = spawnSync('openssl', ['version']).status === 0;
+import { unlessInstalled } from './support/installed.ts';
 
 let folder: string;
 before(() => {
@@ -49,7 +48,7 @@ suite('callfs cert', () => {
   });
 
   test('makes certificates that openssl accepts for servers and clients', {
-    skip: !HAS_OPENSSL && 'openssl is not installed',
+    skip: unlessInstalled('openssl'),
   }, () => {
     for (const purpose of ['sslserver', 'sslclient']) {
       const args = ['verify', '-x509_strict', '-purpose', purpose, '-CAfile', inFolder('pki/ca.crt')];
