@@ -62,6 +62,7 @@ suite('across a restart', () => {
       const [owner, peer, victim] = [cluster.at(0), cluster.at(1), cluster.at(position)];
       const { sha256 } = await uploadPattern(owner.url, '/v1/files/large', LARGE_BYTES);
       assert.equal((await call('PUT', owner.url, '/v1/files/slow', { body: 'before' })).status, 201);
+      await waitFor('both to be settled', () => stagedFiles(owner).length === 0);
       using download = await SlowReader.open(peer.url, '/v1/files/large');
       using upload = await RawConnection.open(peer.url);
       upload.sendHead('PUT', '/v1/files/slow', { authorization: `Bearer ${ALICE_KEY}`, 'content-length': '10' });

@@ -79,6 +79,18 @@ async function atRest(cluster: Pick<TestCluster, 'folder' | 'instances'>): Promi
   });
 }
 
+/** All that the instance's catalog says. Its files come and go: undefined when one went meanwhile. */
+function catalogOf({ dataRoot }: TestInstance): string | undefined {
+  const folder = join(dataRoot, '.callfs/catalog');
+  try {
+    return readdirSync(folder, 'utf8')
+      .map((name) => readFileSync(join(folder, name), 'utf8'))
+      .join('');
+  } catch {
+    return undefined;
+  }
+}
+
 function loseStore(cluster: TestCluster): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(storeFile(cluster) + suffix, { force: true });
 }
@@ -344,6 +356,7 @@ suite('rebuilding a namespace', () => {
     // The second loss finds everything as it is now.
     unlinkSync(file('new'));
     await atRest(cluster);
+    await waitFor('the catalog to forget what is missing', () => catalogOf(a)?.includes('"missing"') === false);
     const second = await takeSnapshot(cluster);
     await a.kill();
     loseStore(cluster);

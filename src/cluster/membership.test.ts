@@ -68,10 +68,13 @@ test('a process that is killed this moment, or that nobody took notice of yet, d
   let looks = 0;
   const dying = { own: '', isRunning: () => ++looks < 3 };
   await using _next = await Membership.join(optionsFor(store, 'boot-2', { process: dying }));
-  const zombie = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  // The shell would reap its child; what takes its place does not.
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
   try {
-    const [printed] = await once(zombie.stdout, 'data');
+    const [printed] = await once(parent.stdout, 'data');
     const pid = Number(String(printed));
+    await waitFor('the shell to be gone', () => readFileSync(`/proc/${parent.pid}/comm`, 'utf8') === 'sleep\n');
+    process.kill(pid, 'SIGKILL');
     const state = (): string | undefined => /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
     await waitFor('the process to be a zombie', () => state() === 'Z');
     const { own, isRunning } = processIdentity();
@@ -79,7 +82,7 @@ test('a process that is killed this moment, or that nobody took notice of yet, d
     assert.equal(isRunning(own.replace(/\/\d+\/\d+$/, `/${pid}/${start}`)), false);
     assert.equal(isRunning(own), true);
   } finally {
-    zombie.kill('SIGKILL');
+    parent.kill('SIGKILL');
   }
 });
 

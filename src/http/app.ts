@@ -46,6 +46,7 @@ import { continueUpload, postUpload, uploadOptions } from './routes/uploads-rout
 import { putFile } from './routes/write-file-route.ts';
 import { createSecureServer } from './secure-server.ts';
 import { acceptUpgrades, isUpgrade, wantsSocket } from './sockets/upgrade.ts';
+import { keepUnsentAnswers } from './unsent-answers.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -152,6 +153,7 @@ function createApp(services: HttpServices, idleTimeoutMs: number): FastifyInstan
     return503OnClosing: false,
   });
   acceptUpgrades(app);
+  keepUnsentAnswers(app.server);
   // Bodies are raw bytes whatever their type, so Fastify shall not look at them; each route takes its own from the request.
   for (const method of METHODS) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   app.setErrorHandler((error, request, reply) => renderError(services, error, request, reply));
