@@ -2,12 +2,13 @@
 # Checks with curl, against a running cluster, that two of its instances behave as one filesystem: conflict detection and the
 # routing of PUT, DELETE, HEAD and GET, in both directions. It works in a folder of its own and removes that at the end.
 #
-# Settings (environment): CALLFS_SERVER1_URL, CALLFS_SERVER2_URL, CALLFS_API_KEY; what is not set is read from ./.callfs-demo,
-# where `npm start` keeps its files. CALLFS_CURL_OPTIONS is given to curl, e.g. -k for self-signed certificates.
+# Settings (environment): CALLFS_SERVER1_URL, CALLFS_SERVER2_URL, CALLFS_API_KEY; what is not set is read from ./.callfs-demo-s3,
+# which is there while `npm run demo:s3` runs, or else from ./.callfs-demo, where `npm start` keeps its files. CALLFS_CURL_OPTIONS is given to curl, e.g. -k for self-signed certificates.
 # Exit code: 0 when every check is ok, 1 when one failed.
 set -u
 
 demo=.callfs-demo
+[ ! -d .callfs-demo-s3 ] || demo=.callfs-demo-s3
 work=$(mktemp -d) || exit 1
 base="/callfs-test-$(date +%Y%m%d-%H%M%S)-$$-$RANDOM"
 checks=0
@@ -37,7 +38,7 @@ settings() {
   url2=${url2%/}
   key=${CALLFS_API_KEY:-$(demo_key)}
   if [ -z "$url1" ] || [ -z "$url2" ] || [ -z "$key" ]; then
-    echo "Start the demo (npm start) in this folder, or set CALLFS_SERVER1_URL, CALLFS_SERVER2_URL and CALLFS_API_KEY." >&2
+    echo "Start a demo (npm start, npm run demo:s3) in this folder, or set CALLFS_SERVER1_URL, CALLFS_SERVER2_URL and CALLFS_API_KEY." >&2
     exit 1
   fi
   # In a file, so that the key is not in the list of processes.

@@ -9,6 +9,7 @@ import { addFsckCommand } from './cli/fsck-command.ts';
 import { addNodeCommand } from './cli/node-command.ts';
 import { addRebuildCommand } from './cli/rebuild-command.ts';
 import { addServerCommand } from './cli/server-command.ts';
+import { addTierCommand } from './cli/tier-command.ts';
 import { systemErrorCode } from './core/errors.ts';
 import { VERSION } from './version.ts';
 
@@ -26,6 +27,7 @@ addAdoptCommand(program);
 addRebuildCommand(program);
 addClusterCommand(program);
 addNodeCommand(program);
+addTierCommand(program);
 addCertCommand(program);
 
 // Whoever reads the output may stop reading, like `head`.

@@ -1,143 +1,23 @@
 /** `callfs demo` and the cross-server test script, as a user meets them: from outside, in a folder of their own. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { call } from './support/client.ts';
+import {
+  CROSS_SERVER_TEST,
+  type Demo,
+  type Finished,
+  freePort,
+  Playground,
+  paste,
+  refusal,
+  run,
+} from './support/demo.ts';
 import { waitFor } from './support/wait-for.ts';
-
-const CALLFS = fileURLToPath(new URL('../bin/callfs', import.meta.url));
-const CROSS_SERVER_TEST = fileURLToPath(new URL('../scripts/05-test-enhanced-cross-server.sh', import.meta.url));
-
-const IS_UP = 'Ctrl-C stops all instances';
-
-/** A new folder, and what was started in it; disposing kills and removes all. */
-class Playground implements AsyncDisposable {
-  readonly folder = realpathSync(mkdtempSync(join(tmpdir(), 'callfs-demo-test-')));
-  readonly #demos: Demo[] = [];
-
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Demo {
-    const demo = new Demo(this.folder, args, env);
-    this.#demos.push(demo);
-    return demo;
-  }
-
-  async startAndWait(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Demo> {
-    const demo = this.start(args, env);
-    await demo.up();
-    return demo;
-  }
-
-  /** Ids of all running processes that were started with a configuration of this folder. */
-  instances(): readonly number[] {
-    const list = execFileSync('ps', ['-A', '-ww', '-o', 'pid=,args='], { encoding: 'utf8' });
-    const lines = list.split('\n').filter((line) => line.includes(` server --config ${this.folder}`));
-    return lines.map((line) => Number.parseInt(line, 10));
-  }
-
-  instance(configFile: string): number {
-    const list = execFileSync('ps', ['-A', '-ww', '-o', 'pid=,args='], { encoding: 'utf8' });
-    const line = list.split('\n').find((candidate) => candidate.includes(` server --config ${configFile}`));
-    assert(line, `no process of ${configFile}`);
-    return Number.parseInt(line, 10);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const demo of this.#demos) demo.kill('SIGKILL');
-    for (const pid of this.instances()) process.kill(pid, 'SIGKILL');
-    await waitFor('all processes to end', () => this.instances().length === 0);
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
-
-class Demo {
-  output = '';
-  readonly exitCode: Promise<number | null>;
-  readonly #process: ChildProcess;
-
-  constructor(cwd: string, args: readonly string[], env: NodeJS.ProcessEnv) {
-    const child = spawn(CALLFS, ['demo', ...args], {
-      cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
-    });
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (text) => {
-        this.output += text;
-      });
-    }
-    this.#process = child;
-    this.exitCode = once(child, 'close').then(([code]) => code as number | null);
-  }
-
-  async up(): Promise<void> {
-    await waitFor(
-      'the demo to be up',
-      () => {
-        assert.equal(this.#process.exitCode, null, this.output);
-        return this.output.includes(IS_UP);
-      },
-      60_000,
-    );
-  }
-
-  kill(signal: NodeJS.Signals): void {
-    this.#process.kill(signal);
-  }
-
-  async stop(): Promise<number | null> {
-    this.kill('SIGINT');
-    return this.exitCode;
-  }
-
-  get urls(): readonly string[] {
-    return [...this.output.matchAll(/^ {2}callfs-localfs-\d+ +(http:\S+)/gm)].map(([, url]) => String(url));
-  }
-
-  keyOf(user: string): string {
-    const key = new RegExp(`^ {2}${user} +([0-9a-f]{32})`, 'm').exec(this.output)?.[1];
-    assert(key, `no key of ${user} in ${this.output}`);
-    return key;
-  }
-
-  /** The lines to paste, in their order. */
-  get commands(): readonly string[] {
-    return [...this.output.matchAll(/^ {2}((?:curl|cat) .*)$/gm)].map(([, line]) => String(line));
-  }
-}
-
-interface Finished {
-  readonly code: number;
-  readonly output: string;
-}
-
-function run(command: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Finished> {
-  return new Promise((resolve) => {
-    execFile(command, args, { cwd, env: { ...process.env, ...env } }, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr });
-    });
-  });
-}
-
-async function paste(line: string): Promise<string> {
-  const { code, output } = await run('bash', ['-c', line.replace(/^curl /, 'curl -sS ')], '/');
-  assert.equal(code, 0, output);
-  return output.trimEnd();
-}
 
 /** What the lines answer, one after the other. The last looks at the disk, which follows the namespace within moments. */
 async function pasteAll({ commands }: Demo): Promise<readonly string[]> {
@@ -157,26 +37,6 @@ async function occupyPort(): Promise<{ readonly server: Server; readonly port: n
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { server, port: (server.address() as AddressInfo).port };
-}
-
-/** The first of three that are free now, outside the range from which the system gives ports to others meanwhile. */
-async function freePort(): Promise<string> {
-  for (;;) {
-    const first = 10_000 + Math.floor(Math.random() * 20_000);
-    if ((await Promise.all([first, first + 1, first + 2].map(isFree))).every(Boolean)) return String(first);
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, '127.0.0.1');
-  try {
-    await once(server, 'listening');
-  } catch {
-    return false;
-  }
-  server.close();
-  await once(server, 'close');
-  return true;
 }
 
 suite('callfs demo', () => {
@@ -325,13 +185,6 @@ suite('callfs demo', () => {
 });
 
 suite('callfs demo refuses in one line', () => {
-  const refusal = async (demo: Demo): Promise<string> => {
-    assert.equal(await demo.exitCode, 1);
-    const complaints = demo.output.split('\n').filter((line) => line.startsWith('callfs: '));
-    assert.equal(complaints.length, 1, demo.output);
-    return complaints.join('');
-  };
-
   test('a folder where a demo runs', async () => {
     await using playground = new Playground();
     const first = await playground.startAndWait(['--port', await freePort()]);

@@ -49,6 +49,6 @@ test('the example names every key', () => {
   for (const { path } of knownKeys) {
     const name = path.at(-1) ?? '';
     if (name !== '*')
-      assert.match(text, new RegExp(`^[ #]*${name}:`, 'm'), `${path.join('.')} is missing in ${EXAMPLE}`);
+      assert.match(text, new RegExp(`^[ #-]*${name}:`, 'm'), `${path.join('.')} is missing in ${EXAMPLE}`);
   }
 });

@@ -170,6 +170,8 @@ suite('answers of /v1/files', () => {
         ['PUT', { ...AS_ALICE, 'if-match': '"other"' }, 412],
         ['PUT', { ...AS_ALICE, 'if-none-match': String(created.headers.etag) }, 412],
         ['DELETE', { ...AS_ALICE, 'if-match': '"other"' }, 412],
+        ['PUT', { ...AS_ALICE, 'x-callfs-backend': 's3' }, 400],
+        ['PUT', { ...AS_ALICE, 'x-callfs-backend': 'tape' }, 400],
       ];
       for (const [method, headers, status] of requests) {
         const body = method === 'PUT' ? { body: 'y' } : {};

@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { assertAtRest, assertNothingForeign, filesOnDisk, listTree } from './support/at-rest.ts';
 import { type Answer, call } from './support/client.ts';
 import { ADMIN_KEY, BOB_KEY, startCluster, type TestCluster } from './support/cluster.ts';
+import { clusterFiles } from './support/cluster-files.ts';
 import { assertNothingUnseen } from './support/unseen.ts';
 import { waitFor } from './support/wait-for.ts';
 
@@ -13,25 +14,7 @@ suite('copies', () => {
     cluster = await startCluster();
   });
   after(() => cluster[Symbol.asyncDispose]());
-
-  async function put(at: number, path: string, body: string, headers: Record<string, string> = {}): Promise<Answer> {
-    const answer = await call('PUT', cluster.at(at).url, `/v1/files${path}`, { body, headers });
-    assert(answer.status === 201 || answer.status === 200, answer.text);
-    return answer;
-  }
-
-  function patch(at: number, path: string, change: object, key?: string): Promise<Answer> {
-    const body = JSON.stringify(change);
-    return call('PATCH', cluster.at(at).url, `/v1/files${path}`, key === undefined ? { body } : { body, key });
-  }
-
-  async function assertEverywhere(path: string, expected: string | undefined): Promise<void> {
-    for (const { url, id } of cluster.instances) {
-      const { status, text } = await call('GET', url, `/v1/files${path}`, { key: ADMIN_KEY });
-      assert.equal(status, expected === undefined ? 404 : 200, `${path} at ${id}: ${text}`);
-      if (expected !== undefined) assert.equal(text, expected, `${path} at ${id}`);
-    }
-  }
+  const { put, patch, assertEverywhere } = clusterFiles(() => cluster, ADMIN_KEY);
 
   async function assertClean(): Promise<void> {
     await assertAtRest(cluster);

@@ -288,6 +288,7 @@ suite('single-use links', { timeout: 240_000 }, () => {
       assert.equal(count(text, escaped), count(before, escaped) + 1, name);
     }
     assert(count(text, 'generations_total') > 0);
+    assert.match(text, /callfs_metadata_query_duration_seconds_count\{operation="links\.claim"\} [1-9]/);
     assert.match(text, /callfs_http_requests_total\{method="GET",path="\/download\/\{token\}",status_code="200"\}/);
     await waitFor('the log line', () => c.log.some(({ path: logged }) => logged === '/download/{token}'));
     const everything = [...cluster.instances.map(({ log }) => JSON.stringify(log)), text].join('\n');

@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { assertAtRest, assertNoOrphans, assertNothingForeign, listTree } from './support/at-rest.ts';
 import { type Answer, type CallOptions, call } from './support/client.ts';
 import { startCluster, type TestCluster } from './support/cluster.ts';
+import { clusterFiles } from './support/cluster-files.ts';
 import { run } from './support/command.ts';
 import { timedCall } from './support/timing.ts';
 
@@ -15,16 +16,7 @@ suite('moves that race over three instances', () => {
     cluster = await startCluster();
   });
   after(() => cluster[Symbol.asyncDispose]());
-
-  async function put(at: number, path: string, body: string): Promise<Answer> {
-    const answer = await call('PUT', cluster.at(at).url, `/v1/files${path}`, { body });
-    assert(answer.status === 201 || answer.status === 200, `${path}: ${answer.status} ${answer.text}`);
-    return answer;
-  }
-
-  function patch(at: number, path: string, change: object): Promise<Answer> {
-    return call('PATCH', cluster.at(at).url, `/v1/files${path}`, { body: JSON.stringify(change) });
-  }
+  const { put, patch } = clusterFiles(() => cluster);
 
   function get(at: number, path: string): Promise<Answer> {
     return call('GET', cluster.at(at).url, `/v1/files${path}`);

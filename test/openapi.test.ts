@@ -81,7 +81,7 @@ async function refusals(
 
 suite('files', () => {
   before(async () => {
-    await put('plain.txt', { 'x-callfs-mode': '0640' });
+    await put('plain.txt', { 'x-callfs-mode': '0640', 'x-callfs-backend': 'localfs' });
     await put('closed/in.txt');
     const body = JSON.stringify({ mode: '0700' });
     await expect(200, ['PATCH', owner, FILES], { ...file('closed'), body });
@@ -128,6 +128,9 @@ suite('files', () => {
       await expect(400, one, { ...file('wrong'), body: 'something else', headers: wrong });
       const mode = { 'x-callfs-mode': '7777' };
       await expect(400, one, { ...file('wrong'), body: CONTENT, headers: mode, isWrong: true });
+      const tape = { 'x-callfs-backend': 'tape' };
+      await expect(400, one, { ...file('wrong'), body: CONTENT, headers: tape, isWrong: true });
+      await expect(400, one, { ...file('wrong'), body: CONTENT, headers: { 'x-callfs-backend': 's3' } });
       await refusals([one], { body: CONTENT });
     }
   });

@@ -41,9 +41,11 @@ const NOT_REPEATED: Readonly<Record<string, string>> = {
   rebuild: 'loses an SQLite file; has a test on PostgreSQL of its own',
   'fault-start': 'is about SQLite files, among others',
   fsck: 'has a test on PostgreSQL of its own',
+  's3-failover': 'is about a bucket; how a file changes its owner is in the contract suite',
   'move-uploads': 'is about how long transfers between instances may take, in which the store has no part',
   'move-large': 'is about the size of a tree, which the contract suite has for every store',
   jobs: 'what it asks of a store is in the contract suite',
+  tiering: 'what it asks of a store, the listing of files and the move, is in the contract suite',
   'move-hostile': 'is about what requests say',
   'http-paths': 'is about the parsing of paths',
   'http-ranges': 'is about bytes',
@@ -59,6 +61,7 @@ const NOT_REPEATED: Readonly<Record<string, string>> = {
   openapi: 'is about HTTP',
   'docs-page': 'is about a page',
   'real-clients': 'is about clients',
+  'two-backends': 'is about disks and buckets; what it asks of a store is in the contract suite',
 };
 
 /** Few: they measure times, too. */

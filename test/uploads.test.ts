@@ -142,6 +142,7 @@ suite('resumable uploads', () => {
     assert.equal(refused.json().update_url !== undefined, true);
     assert.equal((await create({ overwrite: 'true' }, BOB_KEY)).status, 403);
     assert.equal((await create({ overwrite: 'true', 'if-match': '"other"' })).status, 412);
+    for (const backend of ['s3', 'tape']) assert.equal((await create({ overwrite: 'true', backend })).status, 400);
 
     const replacing = await create({ overwrite: 'true' });
     const url = String(replacing.headers.location);

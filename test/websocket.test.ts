@@ -142,6 +142,7 @@ suite('WebSockets', { timeout: 300_000 }, () => {
       [upload('/docs/small.txt/below'), {}, 409, 'NOT_A_DIRECTORY'],
       [upload('/docs/small.txt'), { headers: { 'if-none-match': '*' } }, 412, 'PRECONDITION_FAILED'],
       [upload('/docs/%0a'), {}, 400, 'INVALID_PATH'],
+      [upload('/docs/small.txt'), { headers: { 'x-callfs-backend': 's3' } }, 400, 'BAD_REQUEST'],
       ['/v1/files/ws/docs/small.txt', {}, 400, 'BAD_REQUEST'],
       ['/v1/files/ws/docs/small.txt?mode=both', {}, 400, 'BAD_REQUEST'],
     ];

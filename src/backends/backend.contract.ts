@@ -161,16 +161,18 @@ export function backendContract(name: string, open: () => Promise<OpenedBackend>
     test('a replaced content is removed, and who reads it reads on', async () => {
       await using opened = await open();
       const path = testPath('replaced');
-      const first = await put(opened, path, 'first');
+      await put(opened, path, 'first');
       await opened.backend.settled();
-      const before = await opened.backend.open(first.content, path);
+      const first = opened.ledger.paths.get(path);
+      assert(first);
+      const before = await opened.backend.open(first, path);
       assert(before.kind === 'intact');
       await using reader = before.reader;
       await put(opened, path, 'second');
       await opened.backend.settled();
       assert.equal(await read(opened, path), 'second');
       assert.equal(await textOf(reader), 'first');
-      assert.notEqual((await opened.backend.open(first.content, path)).kind, 'intact');
+      assert.notEqual((await opened.backend.open(first, path)).kind, 'intact');
       assert.deepEqual(opened.ledger.outbox, []);
     });
 

@@ -76,6 +76,12 @@ export interface Backend {
   /** The namespace now points to this content: bring it to its natural place soon. */
   committed(staged: StagedContent): void;
 
+  /**
+   * A file whose bytes several instances reach has become this instance's: bring it to its natural place if its former
+   * owner did not. Undefined: nobody else reaches this backend.
+   */
+  takenOver?(contentId: string): void;
+
   /** The namespace will never point to this content. */
   discard(staged: StagedContent): Promise<void>;
 
@@ -98,13 +104,16 @@ export interface Backend {
   observe(path: VirtualPath, contentId: string): Promise<ObservedContent | undefined>;
 }
 
+/** `another-key`: of a backend that knows of each content where it is, wherever that may be. */
+export type MisplacedArea = 'staging' | 'long-names' | 'another-key';
+
 /** What became of a content, looked for wherever it may lie. */
 export type Examination =
   | { readonly kind: 'intact' }
   /** Size and stamp fit, the bytes are others. */
   | { readonly kind: 'corrupt'; readonly checksum: string }
   /** It lies somewhere else than in its natural place; the instance finds it only in `staging`. */
-  | { readonly kind: 'misplaced'; readonly area: 'staging' | 'long-names' }
+  | { readonly kind: 'misplaced'; readonly area: MisplacedArea }
   /** Another file lies in the natural place. @see Holdings.observe */
   | { readonly kind: 'changed'; readonly adoptable: boolean }
   | { readonly kind: 'missing' }
@@ -126,6 +135,22 @@ export interface HeldFile {
   readonly identity: string;
 }
 
+/** A file that nothing in the namespace accounts for. */
+export interface StrangeFile {
+  readonly file: HeldFile;
+  /** `staged`: bytes that were to become a content. `stored`: CallFS has put it there. `foreign`: somebody else has. */
+  readonly origin: 'staged' | 'stored' | 'foreign';
+}
+
+/** Bytes that are kept for an upload which was not finished, and are no file yet. */
+export interface UnfinishedBytes {
+  readonly location: string;
+  readonly id: string;
+}
+
+/** Where a content was found, and what it is recognised by there. */
+export type FoundPlace = Pick<Content, 'storageKey' | 'storageStamp'>;
+
 export interface UnreadablePlace {
   readonly location: string;
   readonly reason: string;
@@ -145,6 +170,9 @@ export interface Holdings extends AsyncDisposable {
   /** Rejects when what is there now is not the instance's: nothing may be concluded from what is missing. */
   assertPresent(): Promise<void>;
 
+  /** Before much is looked at: what can be looked at together is. @param under only that path and what is below */
+  survey?(under: VirtualPath | undefined): Promise<void>;
+
   /** @param deep also reads all bytes of what looks intact */
   examine(content: Content, path: VirtualPath, deep: boolean): Promise<Examination>;
 
@@ -153,6 +181,20 @@ export interface Holdings extends AsyncDisposable {
 
   /** Every file but staged ones; `under`: only that path and what is below. In no particular order. */
   files(under: VirtualPath | undefined): AsyncIterable<HeldFile | UnreadablePlace>;
+
+  /**
+   * Those of some files that nothing accounts for, as far as can be said now. Undefined: the place of a file tells whose it
+   * is, and the namespace what belongs there.
+   */
+  findStrange?(files: readonly HeldFile[]): Promise<readonly StrangeFile[]>;
+
+  /** Removes exactly this file, which was staged and that nothing points to. */
+  removeStaged?(file: HeldFile): Promise<void>;
+
+  /** What nobody goes on with. */
+  unfinished?(): Promise<readonly UnfinishedBytes[]>;
+
+  removeUnfinished?(bytes: UnfinishedBytes): Promise<void>;
 
   /** Whether that very file is still there. */
   isThere(file: HeldFile): Promise<boolean>;
@@ -179,6 +221,12 @@ export interface Holdings extends AsyncDisposable {
   settle(ledger: ContentLedger, catalog?: CatalogLedger): Promise<void>;
 }
 
+/** Holdings of which the namespace says for each content where it is. */
+export interface PlacedHoldings extends Holdings {
+  /** Where a content is, wherever it may lie; undefined: nowhere, or other bytes are there. */
+  find(content: Content, path: VirtualPath): Promise<FoundPlace | undefined>;
+}
+
 /** Holdings that can say what the namespace was. */
 export interface RecallingHoldings extends Holdings {
   /** What the instance has kept of what the namespace said about its data. Only when claimed. */
@@ -200,10 +248,10 @@ export interface RecalledCatalog {
 /** What a backend asks of the namespace to settle; the metadata store fits. */
 export interface ContentLedger {
   locateContents(contentIds: readonly string[]): Promise<readonly { contentId: string; path: VirtualPath }[]>;
-  /** What commits left for the instance to do, oldest first. */
+  /** What commits left for this backend of the instance to do, oldest first. */
   listOutbox(instanceId: string, limit: number): Promise<readonly Unsettled[]>;
   forgetOutbox(seqs: readonly number[]): Promise<void>;
-  /** Whether the namespace has a file of this instance at a path now. */
+  /** Whether the namespace has a file of this backend of the instance at a path now. */
   hasFile(path: VirtualPath): Promise<boolean>;
 }
 

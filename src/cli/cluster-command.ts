@@ -1,15 +1,14 @@
 /** `callfs cluster status`: what the running instance sees of the whole cluster. */
 import type { Command } from 'commander';
 import { tlsProblem } from '../cluster/tls-problem.ts';
-import { speaksTls } from '../compose/certificate-files.ts';
 import type { Config } from '../config/config.ts';
-import { parseListenAddress } from '../config/listen-address.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemErrorCode } from '../core/errors.ts';
 import { adminKey } from './admin-key.ts';
 import type { ClusterAnswer } from './cluster-report.ts';
 import { type InstanceAnswer, InstanceClient } from './instance-client.ts';
 import { ownTrust } from './instance-trust.ts';
+import { findLocalUrl } from './local-url.ts';
 
 interface StatusOptions {
   readonly config?: string;
@@ -51,16 +50,10 @@ async function showStatus({ config: file, json = false }: StatusOptions): Promis
   process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : clusterText(status));
 }
 
-/** Where the instance is reached from its own host. */
 function localUrl(config: Config): string {
-  const { host, port } = parseListenAddress(config.server.listen_addr);
-  const scheme = speaksTls(config) ? 'https' : 'http';
-  if (port === 0) {
-    throw new Error('server.listen_addr has port 0, so only the log of the instance says where it listens.');
-  }
-  if (host === undefined || host === '0.0.0.0') return `${scheme}://127.0.0.1:${port}`;
-  if (host === '::') return `${scheme}://[::1]:${port}`;
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const url = findLocalUrl(config);
+  if (url !== undefined) return url;
+  throw new Error('server.listen_addr has port 0, so only the log of the instance says where it listens.');
 }
 
 async function askForStatus(client: InstanceClient, url: string): Promise<ClusterAnswer> {

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
+import type { DemoBucket } from './demo-bucket.ts';
 import type { DemoKeys } from './demo-keys.ts';
 import type { InstancePlan } from './demo-plan.ts';
 import { restartCommand } from './demo-report.ts';
@@ -15,7 +16,7 @@ ${stringify(configOf(plan, keys))}`;
   await writeFile(plan.configFile, text, { mode: 0o600 });
 }
 
-function configOf({ id, port, url, dataRoot }: InstancePlan, keys: DemoKeys): object {
+function configOf({ id, port, url, dataRoot, bucket }: InstancePlan, keys: DemoKeys): object {
   const { internal_proxy_secret, ...apiKeyUsers } = keys;
   return {
     server: { listen_addr: `127.0.0.1:${port}`, external_url: url },
@@ -30,7 +31,18 @@ function configOf({ id, port, url, dataRoot }: InstancePlan, keys: DemoKeys): ob
     },
     handlers: { enable_cross_server_support: true },
     instance_discovery: { instance_id: id },
-    backend: { localfs_root_path: `./${basename(dataRoot)}` },
+    backend: { ...(bucket && bucketConfig(bucket)), localfs_root_path: `./${basename(dataRoot)}` },
     metadata_store: { type: 'sqlite', sqlite_path: './callfs.sqlite3' },
+  };
+}
+
+function bucketConfig({ endpoint, region, name, accessKey, secretKey }: DemoBucket): object {
+  return {
+    default_backend: 's3',
+    s3_endpoint: endpoint,
+    s3_region: region,
+    s3_bucket_name: name,
+    s3_access_key: accessKey,
+    s3_secret_key: secretKey,
   };
 }

@@ -10,11 +10,18 @@ const LOCK = 'demo.sock';
 
 /**
  * Makes the folder if it is missing, makes it the working directory and keeps other demos out until disposed.
+ * @param isTemporary it must be empty, because it is removed in the end
  * @throws Error with one line for the operator when the folder is something else or in use
  */
-export async function enterDemoDirectory(directory: string): Promise<AsyncDisposable> {
+export async function enterDemoDirectory(directory: string, isTemporary: boolean): Promise<AsyncDisposable> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const names = await readdir(directory);
+  if (isTemporary && names.length > 0) {
+    process.chdir(directory);
+    if (await isHeld()) throw alreadyRuns(directory);
+    const reason = 'with --s3 the folder is removed in the end';
+    throw new Error(`${directory} is not empty, and ${reason}; remove it yourself or use another --dir.`);
+  }
   if (names.length > 0 && !names.includes(KEYS_FILE) && !names.includes(LOCK)) {
     throw new Error(`${directory} holds something else than a demo; name an empty or a new folder with --dir.`);
   }
@@ -40,9 +47,13 @@ async function takeLock(directory: string): Promise<Server> {
     } catch (error) {
       if (systemErrorCode(error) !== 'EADDRINUSE') throw error;
     }
-    if (await isHeld()) throw new Error(`A demo is running in ${directory} already; stop it or use another --dir.`);
+    if (await isHeld()) throw alreadyRuns(directory);
     await rm(LOCK, { force: true });
   }
+}
+
+function alreadyRuns(directory: string): Error {
+  return new Error(`A demo is running in ${directory} already; stop it or use another --dir.`);
 }
 
 async function isHeld(): Promise<boolean> {

@@ -34,6 +34,11 @@ export class DemoInstance implements AsyncDisposable {
     this.ended = this.#waitForEnd();
   }
 
+  /** Undefined: it could not be started. */
+  get processId(): number | undefined {
+    return this.#process.pid;
+  }
+
   async #waitForEnd(): Promise<string> {
     try {
       const [code, signal] = (await once(this.#process, 'exit')) as [number | null, NodeJS.Signals | null];

@@ -1,9 +1,11 @@
-/** What the demo tells its user. Everything printed as a command can be pasted into any shell, from any folder. */
+/** What the demo tells its user. */
 import { basename, dirname, join } from 'node:path';
+import { bucketTable, bucketTour } from './demo-bucket-report.ts';
 import type { DemoInstance } from './demo-instance.ts';
 import { DEMO_USERS, type DemoKeys } from './demo-keys.ts';
 import { CALLFS, type InstancePlan } from './demo-plan.ts';
 import type { PortChoice } from './demo-ports.ts';
+import { counted, curlLine, quoted, steps, table } from './demo-text.ts';
 
 const MAX_LINE = 300;
 
@@ -18,41 +20,59 @@ export function clusterReport({ plans, keys, newFile }: ClusterFacts): string {
   const instances = plans.map(({ id, url, dataRoot, logFile }) => [id, url, basename(dataRoot), basename(logFile)]);
   const users = DEMO_USERS.map((user) => [user, keys[user], user === 'admin' ? 'may do everything' : '']);
   const directory = dirname(at(plans, 0).dataRoot);
+  const inBucket = plans.find(({ bucket }) => bucket !== undefined);
+  const tables = [
+    table([['INSTANCE', 'URL', 'FILES', 'LOG'], ...instances]),
+    ...(inBucket?.bucket ? [bucketTable(inBucket.bucket)] : []),
+    table([['USER', 'KEY'], ...users]),
+  ];
   return `CallFS runs: ${counted(plans.length, 'instance')}, one namespace. Everything lies in
 ${directory}
 
-${table([['INSTANCE', 'URL', 'FILES', 'LOG'], ...instances])}
-
-${table([['USER', 'KEY'], ...users])}
+${tables.join('\n\n')}
 
 Try it:
 
-${tour(plans, keys.alice, newFile)}
-Ctrl-C stops all instances. Files and keys stay in the folder for the next start.
+${
+  inBucket?.bucket
+    ? bucketTour({ onDisk: at(plans, 0), inBucket, bucket: inBucket.bucket, key: keys.alice, newFile })
+    : tour(plans, keys.alice, newFile)
+}
+Ctrl-C stops all instances${inBucket ? ' and the S3 server' : ''}. ${
+    inBucket
+      ? 'Nothing is kept: the bucket is in memory, and the folder is removed.'
+      : 'Files and keys stay in the folder for the next start.'
+  }
 `;
 }
 
 /** Five steps that show the idea. */
 function tour(plans: readonly InstancePlan[], key: string, file: string): string {
   const [first, second, third] = [at(plans, 0), at(plans, 1), at(plans, 2)];
-  const curl = (options: string, url: string): string =>
-    `curl ${options}-H "Authorization: Bearer ${key}" -w '\\n' ${url}`;
   const target = `/v1/files${file}`;
-  const steps = [
-    [`Create a file at ${first.id}.`, curl('-X POST --data "content" ', first.url + target)],
-    [
-      `Create it at ${second.id} too: a conflict (409) that says where it is.`,
-      curl('-X POST --data "different content" ', second.url + target),
-    ],
-    [
-      `Update it through ${second.id}: the file stays where it is.`,
-      curl('-X PUT --data "updated content" ', second.url + target),
-    ],
-    [`Read it through ${third.id}.`, curl('', third.url + target)],
-    [`List its folder through ${third.id}.`, curl('', `${third.url}/v1/directories${dirname(file)}`)],
-    [`And on disk: a plain file in the folder of ${first.id}.`, `cat ${quoted(join(first.dataRoot, file))}`],
-  ];
-  return steps.map(([what, line]) => `  # ${what}\n  ${line}\n`).join('\n');
+  return steps([
+    {
+      what: `Create a file at ${first.id}.`,
+      line: curlLine(key, '-X POST --data "content" ', first.url + target),
+    },
+    {
+      what: `Create it at ${second.id} too: a conflict (409) that says where it is.`,
+      line: curlLine(key, '-X POST --data "different content" ', second.url + target),
+    },
+    {
+      what: `Update it through ${second.id}: the file stays where it is.`,
+      line: curlLine(key, '-X PUT --data "updated content" ', second.url + target),
+    },
+    { what: `Read it through ${third.id}.`, line: curlLine(key, '', third.url + target) },
+    {
+      what: `List its folder through ${third.id}.`,
+      line: curlLine(key, '', `${third.url}/v1/directories${dirname(file)}`),
+    },
+    {
+      what: `And on disk: a plain file in the folder of ${first.id}.`,
+      line: `cat ${quoted(join(first.dataRoot, file))}`,
+    },
+  ]);
 }
 
 export function portNote(first: number, { ports, taken }: PortChoice): string {
@@ -92,20 +112,4 @@ function at(plans: readonly InstancePlan[], position: number): InstancePlan {
   const plan = plans[position % plans.length];
   if (plan === undefined) throw new Error('A demo needs at least one instance.');
   return plan;
-}
-
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
-    .join('\n');
-}
-
-/** As a POSIX shell reads it back. */
-function quoted(text: string): string {
-  return /^[\w/.,:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

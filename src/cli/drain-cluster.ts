@@ -1,23 +1,22 @@
 /** The cluster as a drain sees it: instances found through the store, asked and told over HTTP. */
 import type { Config } from '../config/config.ts';
-import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
+import type { VirtualPath } from '../core/virtual-path.ts';
 import type { DrainContext } from '../engine/drain-instance.ts';
 import type { DrainTarget } from '../engine/drain-targets.ts';
 import type { FileMove } from '../engine/move-files.ts';
-import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { adminKey } from './admin-key.ts';
-import { type InstanceAnswer, InstanceClient } from './instance-client.ts';
+import { askToMove, refusal } from './ask-to-move.ts';
+import { InstanceClient } from './instance-client.ts';
 import { clusterTrust } from './instance-trust.ts';
 
 /** Long enough to count the files of a large namespace, which the answer shows, too. */
 const SURVEY_WITHIN_MS = 60_000;
 /** Until an instance tells that it runs at all. */
 const ALIVE_WITHIN_MS = 5000;
-/** While it copies a file it says each second that it works on it. */
-const SILENT_MOVE_MS = 10_000;
 /** For moves on their way to be finished once the drain is told to stop. */
 const STOP_WITHIN_MS = 1000;
-const FILES = '/v1/files';
 
 export interface DrainClusterOptions {
   readonly config: Config;
@@ -91,7 +90,7 @@ export class DrainCluster implements DrainContext, Disposable {
     if (to.includes(instanceId)) throw new Error(`--to names ${instanceId}, which is to be drained.`);
   }
 
-  async #look({ id, endpoint: registered }: InstanceRecord): Promise<DrainTarget> {
+  async #look({ id, endpoint: registered, bucketId }: InstanceRecord): Promise<DrainTarget> {
     const endpoint = this.#options.config.instance_discovery.peer_endpoints[id] ?? registered;
     if (endpoint === '') throw new Error('it has not told its address');
     const get = { method: 'GET', endpoint };
@@ -102,20 +101,13 @@ export class DrainCluster implements DrainContext, Disposable {
     this.#endpoints.set(id, endpoint);
     const rows = Array.isArray(body.instances) ? (body.instances as Record<string, unknown>[]) : [];
     const free = rows.find((row) => row.id === id)?.free_bytes;
-    return { instanceId: id, freeBytes: typeof free === 'number' ? free : undefined };
+    return { instanceId: id, freeBytes: typeof free === 'number' ? free : undefined, bucketId };
   }
 
   readonly move = async (path: VirtualPath, targetId: string): Promise<FileMove> => {
     const endpoint = this.#endpoints.get(targetId) ?? '';
-    const body = { destination: path, instance: targetId };
-    try {
-      const request = { method: 'PATCH', endpoint, target: FILES + encodePath(path), body };
-      return toMove(await this.#client.ask({ ...request, timeoutMs: SILENT_MOVE_MS }));
-    } catch (error) {
-      if (error instanceof Refused) throw error;
-      if (this.#stop.signal.aborted) return { kind: 'failed', reason: 'broken off', isTargetsFault: false };
-      return { kind: 'failed', reason: error instanceof Error ? error.message : String(error), isTargetsFault: true };
-    }
+    const change = { destination: path, instance: targetId };
+    return await askToMove(this.#client, { endpoint, path, change, signal: this.#stop.signal });
   };
 
   [Symbol.dispose](): void {
@@ -123,25 +115,4 @@ export class DrainCluster implements DrainContext, Disposable {
     clearTimeout(this.#stopTimer);
     this.#client[Symbol.dispose]();
   }
-}
-
-/** The instance understands the request and will never do it. */
-class Refused extends Error {}
-
-function refusal(status: number, { code, message }: InstanceAnswer['body']): Error {
-  if (status === 401 || status === 403) {
-    return new Refused('it does not accept the key; was it started with another configuration?');
-  }
-  return new Error(`${code ?? status}: ${message ?? 'no reason given'}`);
-}
-
-/** Files only go away meanwhile, or become directories. */
-const GONE: ReadonlySet<unknown> = new Set(['FILE_NOT_FOUND', 'NOT_A_DIRECTORY']);
-
-function toMove({ status, body }: InstanceAnswer): FileMove {
-  if (status === 200) return { kind: 'moved' };
-  if (GONE.has(body.code)) return { kind: 'gone' };
-  const error = refusal(status, body);
-  if (error instanceof Refused) throw error;
-  return { kind: 'failed', reason: error.message, isTargetsFault: body.code === 'INSUFFICIENT_STORAGE' };
 }

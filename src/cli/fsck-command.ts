@@ -1,13 +1,14 @@
-/** `callfs fsck`: compares the namespace with an instance's disk, and puts right what is safe. */
-import { type Command, InvalidArgumentError } from 'commander';
+/** `callfs fsck`: compares the namespace with an instance's disk and bucket, and puts right what is safe. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { openCheck } from '../compose/offline.ts';
 import { loadConfig } from '../config/load.ts';
+import type { BackendType } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import { toVirtualPath, type VirtualPath } from '../core/virtual-path.ts';
 import { checkInstance } from '../engine/check-instance.ts';
 import type { CheckContext } from '../engine/check-subject.ts';
 import { repairFindings } from '../engine/repair-findings.ts';
-import type { FsckReport } from './fsck-report.ts';
+import type { BackendReport, FsckReport } from './fsck-report.ts';
 
 interface FsckOptions {
   readonly config?: string;
@@ -16,6 +17,7 @@ interface FsckOptions {
   readonly deep?: boolean;
   readonly json?: boolean;
   readonly path?: VirtualPath;
+  readonly backend?: BackendType;
 }
 
 const FINDINGS_REMAIN = 3;
@@ -27,11 +29,12 @@ Examples:
   callfs fsck -c /etc/callfs/config.yaml --repair   put right what can be put right without losing a byte
   callfs fsck --path /projects --json | jq '.findings[].path'
 
-Each instance checks its own disk, so run it on every host, with the configuration of the instance. The instance may
-run or not. While it runs, what is on its way is not reported, and what only it may touch is left to it.
+Each instance checks its own disk and its own files in its bucket, if it has one, so run it on every host, with the
+configuration of the instance. The instance may run or not. While it runs, what is on its way is not reported, and what
+only it may touch is left to it. Files that other instances have in the same bucket are left alone.
 
-A repair never deletes bytes of a file: what nothing points to goes to .callfs/lost+found below the data root. Only
-uploads that were never finished are removed, and content whose replacement or deletion was committed.
+A repair never deletes bytes of a file: what nothing points to goes to .callfs/lost+found below the data root or in the
+bucket. Only uploads that were never finished are removed, and content whose replacement or deletion was committed.
 An entry whose bytes are gone is kept, because they may come back from a backup. Restore the file to its place, then
 run --repair again. To give such files up: --repair --forget-lost.
 
@@ -40,7 +43,7 @@ Exit codes: 0 nothing is wrong, or all of it was repaired; 3 findings remain; 1 
 export function addFsckCommand(program: Command): void {
   program
     .command('fsck')
-    .description("compare the namespace with the instance's disk, and repair")
+    .description("compare the namespace with the instance's disk and bucket, and repair")
     .option(
       '-c, --config <file>',
       'YAML or JSON; default: config.yaml, config.yml or config.json here, if there is one',
@@ -49,6 +52,9 @@ export function addFsckCommand(program: Command): void {
     .option('--forget-lost', 'with --repair: remove entries whose bytes are gone')
     .option('--deep', 'read every file and compare its checksum')
     .option('--json', 'print one JSON object')
+    .addOption(
+      new Option('--backend <type>', 'only this backend of the instance (default: all)').choices(['localfs', 's3']),
+    )
     .option('--path <path>', 'only this path of the namespace and what is below it', parsePath)
     .addHelpText('after', EXAMPLES)
     .action((options: FsckOptions) => fsck(options));
@@ -66,20 +72,28 @@ async function fsck({ config: file, json = false, repair = false, ...options }: 
   if (options.forgetLost && !repair) throw new Error('--forget-lost changes the namespace: it needs --repair.');
   const { config, source } = loadConfig(file === undefined ? {} : { file });
   const excluded = source === undefined ? [] : [source];
-  await using opened = await openCheck(config, { claim: repair, excluded });
-  const report = await check(opened.context, { ...options, repair });
+  await using opened = await openCheck(config, { claim: repair, excluded, backend: options.backend });
+  const report = await check(opened.contexts, { ...options, repair });
   const { toJson, toText } = await import('./fsck-report.ts');
   process.stdout.write(json ? toJson(report) : toText(report));
-  if (report.findings.some(({ repaired }) => !repaired)) process.exitCode = FINDINGS_REMAIN;
+  if (report.backends.some(({ findings }) => findings.some(({ repaired }) => !repaired)))
+    process.exitCode = FINDINGS_REMAIN;
 }
 
-async function check(context: CheckContext, options: FsckOptions): Promise<FsckReport> {
+async function check(contexts: readonly CheckContext[], options: FsckOptions): Promise<FsckReport> {
   const { repair = false, forgetLost = false, deep = false, path: under } = options;
-  const { checked, served, findings } = await checkWithProgress(context, { deep, under });
-  const { instanceId, holdings } = context;
-  const report = { instanceId, root: holdings.root, checked, served, repair };
-  if (repair) return { ...report, findings: await repairFindings(context, findings, { forgetLost }) };
-  return { ...report, findings: findings.map((finding) => ({ ...finding, repaired: false, done: undefined })) };
+  const parts: BackendReport[] = [];
+  for (const context of contexts) {
+    const { checked, served, findings } = await checkWithProgress(context, { deep, under });
+    const { holdings } = context;
+    parts.push({
+      ...{ backendType: holdings.type, root: holdings.root, checked, served },
+      findings: repair
+        ? await repairFindings(context, findings, { forgetLost })
+        : findings.map((finding) => ({ ...finding, repaired: false, done: undefined })),
+    });
+  }
+  return { instanceId: contexts[0]?.instanceId ?? '', repair, backends: parts };
 }
 
 async function checkWithProgress(

@@ -21,6 +21,8 @@ export interface InstanceRequest {
   readonly target: string;
   /** Sent as JSON. */
   readonly body?: object;
+  /** Beside those that every request has. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Without a byte from the instance; that it is still working (102) counts. */
   readonly timeoutMs: number;
 }
@@ -43,17 +45,18 @@ export class InstanceClient implements Disposable {
   }
 
   /** @throws Error when no instance answers, or with something that is not JSON */
-  async ask({ method, endpoint, target, body, timeoutMs }: InstanceRequest): Promise<InstanceAnswer> {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const answer = await this.#send(method, endpoint + target, text, timeoutMs);
+  async ask(request: InstanceRequest): Promise<InstanceAnswer> {
+    const answer = await this.#send(request);
     const parsed = await json(answer);
     if (typeof parsed !== 'object' || parsed === null) throw new Error('it is not a CallFS instance');
     return { status: answer.statusCode ?? 0, body: parsed as Record<string, unknown> };
   }
 
-  #send(method: string, url: string, text: string | undefined, timeoutMs: number): Promise<http.IncomingMessage> {
+  #send({ method, endpoint, target, body, headers: own, timeoutMs }: InstanceRequest): Promise<http.IncomingMessage> {
+    const url = endpoint + target;
+    const text = body === undefined ? undefined : JSON.stringify(body);
     const isSecure = url.startsWith('https:');
-    const headers = { authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' };
+    const headers = { ...own, authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' };
     const length = text === undefined ? {} : { 'content-length': Buffer.byteLength(text) };
     const agent = isSecure ? this.#https : this.#http;
     // As an option it also limits how long a connection takes to come about.

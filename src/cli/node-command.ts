@@ -1,19 +1,15 @@
 /** `callfs node …`: what an instance holds, and how it leaves the cluster. */
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { isAlive } from '../cluster/membership.ts';
 import { processIdentity } from '../cluster/process-identity.ts';
-import { openStore } from '../compose/store.ts';
-import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
-import { parseSize } from '../config/size.ts';
 import { drainInstance } from '../engine/drain-instance.ts';
 import { filesOf } from '../engine/files-of.ts';
 import { forgetInstance } from '../engine/forget-instance.ts';
 import { reportInstance, unknownInstance } from '../engine/report-instance.ts';
-import type { MetadataStore } from '../metadata/metadata-store.ts';
+import { openNamespace } from './open-namespace.ts';
 import { stopRequest } from './stop-signal.ts';
+import { parseCount, parseParallel, parseRate } from './transfer-options.ts';
 
 interface NodeOptions {
   readonly config?: string;
@@ -37,7 +33,6 @@ interface ReportOptions extends NodeOptions {
 
 const FILES_REMAIN = 3;
 const DEFAULT_PARALLEL = 4;
-const MAX_PARALLEL = 64;
 
 const DRAIN_EXAMPLES = `
 Examples:
@@ -113,54 +108,19 @@ function parseIds(text: string): readonly string[] {
   return ids;
 }
 
-function parseRate(text: string): number {
-  try {
-    const bytes = parseSize(text.replace(/\/s$/i, ''));
-    if (bytes > 0) return bytes;
-  } catch {
-    // Told below, with what a rate looks like.
-  }
-  throw new InvalidArgumentError('It must be bytes per second, such as 50MB/s or 10MiB/s.');
-}
-
-function parseParallel(text: string): number {
-  const count = parseCount(text);
-  if (count >= 1 && count <= MAX_PARALLEL) return count;
-  throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_PARALLEL}.`);
-}
-
-function parseCount(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number.');
-}
-
-interface Opened extends AsyncDisposable {
-  readonly config: Config;
-  readonly store: MetadataStore;
-}
-
-async function open({ config: file }: NodeOptions): Promise<Opened> {
-  const { config } = loadConfig(file === undefined ? {} : { file });
-  const { type, sqlite_path: sqlite } = config.metadata_store;
-  if (type === 'sqlite' && !existsSync(sqlite))
-    throw new Error(`metadata_store.sqlite_path: there is no file ${sqlite}.`);
-  const store = await openStore(config);
-  return { config, store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
-}
-
 async function drain(instanceId: string, options: DrainOptions): Promise<void> {
   const { json = false, to, rate: bytesPerSecond, parallel } = options;
   const signal = stopRequest();
-  await using opened = await open(options);
+  await using opened = await openNamespace(options.config);
   // Here, so that a server need not load what only this command works with.
-  const [{ DrainCluster }, { DrainProgressBar }, { drainJson, drainText, isDrained }] = await Promise.all([
+  const [{ DrainCluster }, { MoveProgressBar }, { drainJson, drainText, isDrained }] = await Promise.all([
     import('./drain-cluster.ts'),
-    import('./drain-progress.ts'),
+    import('./move-progress-bar.ts'),
     import('./drain-report.ts'),
   ]);
   using cluster = await DrainCluster.open({ ...opened, instanceId, to, signal });
   const run = async () => {
-    using bar = await DrainProgressBar.open(instanceId);
+    using bar = await MoveProgressBar.open(`draining ${instanceId}`);
     const request = { instanceId, parallel, bytesPerSecond, signal };
     return await drainInstance(cluster, { ...request, onProgress: (progress) => bar.show(progress) });
   };
@@ -170,7 +130,7 @@ async function drain(instanceId: string, options: DrainOptions): Promise<void> {
 }
 
 async function undrain(instanceId: string, options: NodeOptions): Promise<void> {
-  await using opened = await open(options);
+  await using opened = await openNamespace(options.config);
   const { store } = opened;
   if (!(await store.setDraining({ instanceId, draining: false }))) throw await unknownInstance(store, instanceId);
   process.stdout.write(`${instanceId} takes new files again. What was moved stays where it is.\n`);
@@ -180,7 +140,7 @@ async function remove(instanceId: string, { force, forgetFiles, ...options }: Re
   if (force !== (forgetFiles !== undefined || undefined)) {
     throw new Error('--force and --forget-files need each other: to give files up, say how many.');
   }
-  await using opened = await open(options);
+  await using opened = await openNamespace(options.config);
   const { store } = opened;
   const clock = { now: () => Date.now() };
   const liveness = { store, instanceId, clock, process: processIdentity() };
@@ -193,7 +153,7 @@ async function remove(instanceId: string, { force, forgetFiles, ...options }: Re
 
 async function report(instanceId: string, options: ReportOptions): Promise<void> {
   const { json = false } = options;
-  await using opened = await open(options);
+  await using opened = await openNamespace(options.config);
   const { store } = opened;
   const { fileLine, reportJson, reportText } = await import('./node-report.ts');
   if (!options.files) {

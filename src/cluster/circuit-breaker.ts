@@ -46,9 +46,9 @@ export class CircuitBreaker {
     return { up: this.isUp, sinceMs: this.#sinceMs };
   }
 
-  /** @throws the failure that opened the breaker, while it is open */
-  assertUp(): void {
-    if (this.#failure) throw this.#failure;
+  /** What the peer was last seen to fail with, while the breaker is open. */
+  get failure(): CallFSError | undefined {
+    return this.#failure;
   }
 
   /** The peer certainly cannot be reached: `failure` answers every request until it is back. */

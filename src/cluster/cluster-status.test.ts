@@ -1,7 +1,7 @@
 /** Cluster status: how what is on record and what is seen become one picture. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InstanceRecord } from '../metadata/metadata-store.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
 import type { Sight } from './circuit-breaker.ts';
 import { clusterStatus } from './cluster-status.ts';
 
@@ -10,7 +10,7 @@ const LAST_SEEN_MS = 2000;
 
 function record(id: string, over: Partial<InstanceRecord> = {}): InstanceRecord {
   const url = `http://${id}`;
-  const constant = { bootId: 'boot', beat: 7, version: '1.2.3', process: '', draining: false };
+  const constant = { bootId: 'boot', beat: 7, version: '1.2.3', process: '', draining: false, bucketId: '' };
   return { id, endpoint: url, publicUrl: '', lastSeenMs: LAST_SEEN_MS, stopped: false, ...constant, ...over };
 }
 
@@ -40,6 +40,17 @@ function statusOf(
 test('the instance that answers is up since its start, whatever its record says', async () => {
   const { instances } = await statusOf([{ record: record('own', { stopped: true }), sight: undefined }]);
   assert.deepEqual([instances[0]?.state, instances[0]?.sinceMs], ['up', STARTED_MS]);
+});
+
+test('an instance can keep files on its disk, and in a bucket if it has registered one', async () => {
+  const seen = ['own', 'with', 'without'].map((id) => ({
+    record: record(id, { bucketId: id === 'without' ? '' : 'bucket' }),
+    sight: undefined,
+  }));
+  const { instances } = await statusOf(seen);
+  const backends = Object.fromEntries(instances.map(({ id, ...instance }) => [id, instance.backends]));
+  // Of itself an instance knows it.
+  assert.deepEqual(backends, { own: ['localfs'], with: ['localfs', 's3'], without: ['localfs'] });
 });
 
 test('a peer is what is seen of it, since when that is seen', async () => {

@@ -1,6 +1,6 @@
 /** The whole cluster as one instance sees it: what the store has on record beside what its own look at the peers says. */
 import type { BackendType } from '../core/entry.ts';
-import type { InstanceFiles, InstanceRecord } from '../metadata/metadata-store.ts';
+import type { InstanceFiles, InstanceRecord } from '../metadata/instance-store.ts';
 import type { PeerDirectory, SeenInstance } from './peer-directory.ts';
 
 /**
@@ -73,8 +73,14 @@ function statusOf(options: ClusterStatusOptions, seen: SeenInstance, held: Insta
     ...stateOf(options, seen),
     files: held?.files ?? 0,
     sizeBytes: held?.sizeBytes ?? 0,
-    backends: options.backends,
+    backends: backendsOf(options, seen.record),
   };
+}
+
+/** Every instance has a disk, and those that say so a bucket; this one knows what it opened. */
+function backendsOf(options: ClusterStatusOptions, { id, bucketId }: InstanceRecord): readonly BackendType[] {
+  if (id === options.instanceId) return options.backends;
+  return bucketId === '' ? ['localfs'] : ['localfs', 's3'];
 }
 
 function stateOf(

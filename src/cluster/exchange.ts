@@ -1,4 +1,5 @@
 /** One request to a peer and its answer, as the two transports and those who use them see it. */
+import { CallFSError } from '../core/errors.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[]>>;
 
@@ -9,7 +10,7 @@ export interface ExchangeRequest {
   readonly headers: HeaderFields;
   /** Undefined: no body. */
   readonly body: ExchangeBody | undefined;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when nobody waits for the answer any more; with a CallFSError: because there will be none. */
   readonly signal: AbortSignal;
 }
 
@@ -45,6 +46,11 @@ export class SilentPeer extends Error {
 /** Nobody waits for the answer any more. */
 export class ClientGone extends Error {
   readonly code = 'CLIENT_GONE';
+}
+
+/** What an exchange that its signal has ended rejects with. */
+export function endedBy({ reason }: AbortSignal): Error {
+  return reason instanceof CallFSError ? reason : new ClientGone('the client is gone');
 }
 
 /**

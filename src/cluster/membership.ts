@@ -3,7 +3,8 @@
  * shows by a heartbeat that it lives.
  */
 import type { Clock } from '../core/runtime.ts';
-import type { HeartbeatOutcome, InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import type { HeartbeatOutcome, InstanceRecord } from '../metadata/instance-store.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 export interface MembershipOptions {
@@ -16,6 +17,8 @@ export interface MembershipOptions {
   readonly endpoint: () => string;
   /** Base URL that the operator gave for clients; empty: none. */
   readonly publicUrl: string;
+  /** Names the bucket that this instance keeps files in; undefined: none. */
+  readonly bucketId?: string;
   readonly clock: Clock;
   /** Another process has taken the id over: this one must stop. */
   readonly onReplaced: () => void;
@@ -48,14 +51,14 @@ export class Membership implements AsyncDisposable {
 
   /** @throws Error with one line for the operator when a live process has the id */
   static async join(options: MembershipOptions): Promise<Membership> {
-    const { store, instanceId, bootId, version, process, publicUrl, clock } = options;
+    const { store, instanceId, bootId, version, process, publicUrl, bucketId = '', clock } = options;
     const previous = await store.findInstance(instanceId);
     if (previous && (await isAlive(options, previous))) throw alreadyRunning(previous);
     // Read again: only the record that was judged may be replaced, and its beat may be one that was under way.
     const replaces = await store.findInstance(instanceId);
     if (replaces && replaces.bootId !== previous?.bootId) throw alreadyRunning(replaces);
     const endpoint = options.endpoint();
-    const registered = { id: instanceId, endpoint, publicUrl, bootId, version, process: process.own };
+    const registered = { id: instanceId, endpoint, publicUrl, bootId, version, process: process.own, bucketId };
     if (!(await store.registerInstance({ ...registered, nowMs: clock.now(), replaces })))
       throw alreadyRunning({ id: instanceId, endpoint });
     return new Membership(options, replaces?.draining ?? false);

@@ -1,7 +1,7 @@
 /** Where peers are, as the store tells it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InstanceRecord } from '../metadata/metadata-store.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
 import { PeerDirectory, type PeerDirectoryOptions } from './peer-directory.ts';
 
 test('an instance that was just starting is found as soon as it has told its address', async () => {

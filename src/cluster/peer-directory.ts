@@ -1,5 +1,6 @@
 /** Which instances there are and where they are reached: configured peers first, then what the store knows. */
-import type { InstanceRecord } from '../metadata/metadata-store.ts';
+import type { BackendType } from '../core/entry.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
 import type { Sight } from './circuit-breaker.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { proxyFailure } from './proxy-error.ts';
@@ -13,6 +14,8 @@ export interface PeerDirectoryOptions extends Omit<PeerOptions, 'instanceId' | '
   /** Instance id → base URL. */
   readonly configured: Readonly<Record<string, string>>;
   readonly listInstances: () => Promise<readonly InstanceRecord[]>;
+  /** Names the bucket that this instance keeps files in; empty: none. */
+  readonly bucketId: string;
 }
 
 /** A registered instance as its record says and as this instance sees it. */
@@ -31,6 +34,8 @@ export class PeerDirectory {
   readonly #options: PeerDirectoryOptions;
   readonly #peers = new Map<string, Peer>();
   #registered = new Map<string, InstanceRecord>();
+  /** Also of those that nobody can reach. */
+  #bucketIds = new Map<string, string>();
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
@@ -86,15 +91,47 @@ export class PeerDirectory {
     return peer;
   }
 
-  /** Peers that may be given new files: they answer, run and are not being drained themselves. By id. */
-  async findTakers(): Promise<readonly string[]> {
+  /**
+   * Peers that may be given new files: they answer, run and are not being drained themselves. By id.
+   * @param backendType only those that have it; undefined: any
+   */
+  async findTakers(backendType: BackendType | undefined): Promise<readonly string[]> {
     await this.#refresh();
+    return this.#findAnswering(({ draining, bucketId }) => !draining && (backendType !== 's3' || bucketId !== ''));
+  }
+
+  /** Peers that answer and run. */
+  async #findAnswering(isMeant: (record: InstanceRecord) => boolean): Promise<readonly string[]> {
     const { instanceId: own } = this.#options;
-    const willing = [...this.#registered.values()].filter(
-      ({ id, draining, stopped }) => id !== own && !draining && !stopped,
+    const meant = [...this.#registered.values()].filter(
+      (record) => record.id !== own && !record.stopped && isMeant(record),
     );
-    const sights = await Promise.all(willing.map((record) => this.#look(record)));
-    return willing.map(({ id }) => id).filter((_, index) => sights[index]?.up);
+    const sights = await Promise.all(meant.map((record) => this.#look(record)));
+    return meant.map(({ id }) => id).filter((_, index) => sights[index]?.up);
+  }
+
+  /** Whether an instance keeps files in the bucket that this one has, as it registered last; it need not run. */
+  async sharesBucketWith(instanceId: string): Promise<boolean> {
+    const { bucketId } = this.#options;
+    if (bucketId === '') return false;
+    await this.#refresh();
+    return this.#bucketIds.get(instanceId) === bucketId;
+  }
+
+  /** Peers that answer and have the same bucket as `instanceId`, which is none of them. By id. */
+  async findSharers(instanceId: string): Promise<readonly string[]> {
+    await this.#refresh();
+    const bucketId = this.#bucketIds.get(instanceId) ?? '';
+    if (bucketId === '') return [];
+    return this.#findAnswering((record) => record.id !== instanceId && record.bucketId === bucketId);
+  }
+
+  /** Whether an instance does not answer: as it was seen last, or as a look at it tells now. */
+  async isDown(instanceId: string): Promise<boolean> {
+    if (instanceId === this.#options.instanceId) return false;
+    const peer = await this.getPeer(instanceId).catch(() => undefined);
+    if (peer?.sight?.up !== false) await peer?.watch();
+    return peer?.sight?.up === false;
   }
 
   /** Whether the peers looked at so far answer. */
@@ -128,6 +165,7 @@ export class PeerDirectory {
     // One that is just starting has not told its address yet.
     const reachable = instances.filter(({ endpoint }) => endpoint !== '');
     this.#registered = new Map(reachable.map((instance) => [instance.id, instance]));
+    this.#bucketIds = new Map(instances.map(({ id, bucketId }) => [id, bucketId]));
     this.#refreshedAt = performance.now();
     this.#forgetRemoved(instances);
   }

@@ -1,12 +1,11 @@
 /** One other instance: its connections, its breaker, and what its failures mean. */
-import { CallFSError, systemErrorCode } from '../core/errors.ts';
+import { CallFSError } from '../core/errors.ts';
 import type { Clock } from '../core/runtime.ts';
 import { CircuitBreaker, type Sight } from './circuit-breaker.ts';
 import type { DialOptions } from './dial.ts';
-import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, SilentPeer } from './exchange.ts';
-import { peerTimeout, proxyError, proxyFailure } from './proxy-error.ts';
+import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, endedBy, SilentPeer } from './exchange.ts';
+import { isUnreachable, knownFailure, peerTimeout, proxyError, proxyFailure } from './proxy-error.ts';
 import { RequestTransport } from './request-transport.ts';
-import { tlsProblem } from './tls-problem.ts';
 import { UploadTransport } from './upload-transport.ts';
 
 export interface PeerOptions extends DialOptions, Deadlines {
@@ -20,14 +19,13 @@ export interface PeerOptions extends DialOptions, Deadlines {
 /** How long a peer may take to answer whether it is alive. */
 const PROBE_TIMEOUT_MS = 1500;
 
-const NO_CONNECTION: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-]);
+/** A request that somebody else could answer, too, waits so long before its peer is looked at. */
+const LOOK_AFTER_MS = 500;
+
+/** While it is not disposed, `signal` is aborted with the failure as soon as the peer is known to be down. */
+export interface CloseWatch extends Disposable {
+  readonly signal: AbortSignal;
+}
 
 export class Peer {
   readonly instanceId: string;
@@ -35,6 +33,7 @@ export class Peer {
   readonly #requests: RequestTransport;
   readonly #uploads: UploadTransport;
   readonly #breaker: CircuitBreaker;
+  readonly #watches = new Set<AbortController>();
 
   constructor(options: PeerOptions) {
     this.instanceId = options.instanceId;
@@ -44,7 +43,7 @@ export class Peer {
     const probes = { ...options, maxConnections: 1, responseTimeoutMs: PROBE_TIMEOUT_MS };
     this.#breaker = new CircuitBreaker({
       probe: () => probe(probes),
-      onChange: (up) => options.onChange(options.instanceId, up),
+      onChange: (up) => this.#changed(up, options),
       clock: options.clock,
     });
   }
@@ -60,9 +59,10 @@ export class Peer {
    * @throws ClientGone when the signal ended it
    */
   async exchange(request: ExchangeRequest, sink: AnswerSink): Promise<void> {
-    this.#breaker.assertUp();
+    const { failure } = this.#breaker;
+    if (failure) throw knownFailure(failure);
     // From here on an abort is noticed when it happens, and only then.
-    if (request.signal.aborted) throw new ClientGone('the client is gone');
+    if (request.signal.aborted) throw endedBy(request.signal);
     try {
       await this.#send(request, sink);
       this.#breaker.answered();
@@ -89,6 +89,25 @@ export class Peer {
     return this.#breaker.check();
   }
 
+  /** For a request that need not wait until this peer has kept silent for too long; looks at the peer soon. */
+  watchClosely(): CloseWatch {
+    const watch = new AbortController();
+    this.#watches.add(watch);
+    const timer = setTimeout(() => void this.watch(), LOOK_AFTER_MS);
+    timer.unref();
+    const dispose = (): void => {
+      clearTimeout(timer);
+      this.#watches.delete(watch);
+    };
+    return { signal: watch.signal, [Symbol.dispose]: dispose };
+  }
+
+  #changed(up: boolean, { instanceId, onChange }: PeerOptions): void {
+    onChange(instanceId, up);
+    const { failure } = this.#breaker;
+    if (failure) for (const watch of this.#watches) watch.abort(failure);
+  }
+
   async close(): Promise<void> {
     this.#breaker.close();
     this.#uploads.close();
@@ -98,12 +117,6 @@ export class Peer {
 
 function failureOf(instanceId: string, error: unknown): CallFSError {
   return error instanceof SilentPeer ? peerTimeout(instanceId) : proxyError(instanceId, error);
-}
-
-/** No connection could be made, so the next request would find the same. */
-function isUnreachable(error: unknown): boolean {
-  const code = systemErrorCode(error) ?? '';
-  return NO_CONNECTION.has(code) || tlsProblem(code) !== undefined;
 }
 
 /** Asks on a connection of its own: those in use may be stuck. */

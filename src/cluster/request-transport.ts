@@ -1,7 +1,7 @@
 /** Requests without a body, over pooled undici connections. */
 import { type Dispatcher, Pool } from 'undici';
 import { type DialOptions, dial } from './dial.ts';
-import { type AnswerSink, ClientGone, type Deadlines, type ExchangeRequest, SilentPeer } from './exchange.ts';
+import { type AnswerSink, type Deadlines, type ExchangeRequest, endedBy, SilentPeer } from './exchange.ts';
 
 export interface RequestTransportOptions extends DialOptions, Deadlines {
   readonly endpoint: URL;
@@ -74,7 +74,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     signal.addEventListener('abort', this.#onAbort);
   }
 
-  readonly #onAbort = (): void => this.#giveUp(new ClientGone('the client is gone'));
+  readonly #onAbort = (): void => this.#giveUp(endedBy(this.#signal));
 
   /** Also before a connection is free: the deadline counts from when the request came. */
   #giveUp(failure: Error): void {

@@ -16,6 +16,7 @@ import {
   type Deadlines,
   type ExchangeBody,
   type ExchangeRequest,
+  endedBy,
   type HeaderFields,
   SilentPeer,
 } from './exchange.ts';
@@ -196,7 +197,7 @@ class Watch {
     this.resume();
   }
 
-  readonly #onAbort = (): void => this.#fail(new ClientGone('the client is gone'));
+  readonly #onAbort = (): void => this.#fail(endedBy(this.#signal));
 
   /** The peer has to act now. */
   resume(): void {

@@ -3,11 +3,13 @@ import { existsSync } from 'node:fs';
 import { openLocalImport } from '../backends/local/import-open.ts';
 import type { WatchableSource } from '../backends/watchable-source.ts';
 import type { Config } from '../config/config.ts';
+import type { BackendType } from '../core/entry.ts';
 import type { CheckContext } from '../engine/check-subject.ts';
 import type { EngineContext } from '../engine/engine-context.ts';
 import type { RebuildContext } from '../engine/rebuild-instance.ts';
 import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { contentFetcher, nobody } from './contents.ts';
+import { NO_BUCKET, openBucketHoldings } from './offline-bucket.ts';
 import { clock, ids } from './runtime.ts';
 import { holdsFiles, openStore, storeFiles } from './store.ts';
 
@@ -16,17 +18,20 @@ export interface CheckOptions {
   readonly claim: boolean;
   /** Files of the operator that may lie under the data root. */
   readonly excluded: readonly string[];
+  /** Look only at this one; undefined: at all that the instance has. */
+  readonly backend?: BackendType | undefined;
 }
 
 export interface OpenedCheck extends AsyncDisposable {
-  readonly context: CheckContext;
+  /** One for each backend. */
+  readonly contexts: readonly CheckContext[];
 }
 
 /**
  * Opens what a check of the configured instance works with, whether it runs or not; creates nothing.
  * @throws Error with one line for the operator
  */
-export async function openCheck(config: Config, { claim, excluded }: CheckOptions): Promise<OpenedCheck> {
+export async function openCheck(config: Config, { claim, excluded, backend }: CheckOptions): Promise<OpenedCheck> {
   await using opened = new AsyncDisposableStack();
   const instanceId = config.instance_discovery.instance_id;
   const { type, sqlite_path: sqlite } = config.metadata_store;
@@ -36,9 +41,15 @@ export async function openCheck(config: Config, { claim, excluded }: CheckOption
     throw new Error(`metadata_store.sqlite_path: there is no file ${sqlite}, so nothing can be compared.`);
   }
   const store = opened.use(await openStore(config));
+  const parts = { instanceId, store, clock, ids };
+  const bucket = await openBucketHoldings(config, store, holdings);
+  if (bucket) opened.use(bucket);
+  const lacking = new Set<BackendType>(bucket ? [] : ['s3']);
+  if (backend === 's3' && !bucket) throw new Error(NO_BUCKET);
+  const contexts = [{ ...parts, holdings, lacking }, ...(bucket ? [{ ...parts, holdings: bucket }] : [])];
   const held = opened.move();
   return {
-    context: { instanceId, store, holdings, clock, ids },
+    contexts: contexts.filter((context) => backend === undefined || context.holdings.type === backend),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }

@@ -16,12 +16,12 @@ export async function openStore({
   return new SqlMetadataStore(await openSqlite({ path, durability }));
 }
 
-/** Whether the namespace has files of the configured instance. */
+/** Whether the namespace has files that must lie on the disk of the configured instance. */
 export async function holdsFiles(
-  { instance_discovery: { instance_id: own } }: Config,
+  { instance_discovery: { instance_id: instanceId } }: Config,
   store: MetadataStore,
 ): Promise<boolean> {
-  return (await store.countFiles()).some(({ instanceId, files }) => instanceId === own && files > 0);
+  return await store.holdsFiles({ instanceId, backendType: 'localfs' });
 }
 
 /** SQLite's file and those that it keeps beside it. */

@@ -1,4 +1,5 @@
 /** The rules that concern more than one key of the configuration. */
+import { findBrokenBucket } from './bucket.ts';
 import type { Config } from './config.ts';
 import { displayPath, type Problem } from './config-error.ts';
 import { parseListenAddress } from './listen-address.ts';
@@ -11,7 +12,9 @@ export function findContradictions(config: Config): readonly Problem[] {
     ...findMissingPeerSecret(config),
     ...findBrokenCertificates(config),
     ...findEmptyStorage(config),
+    ...findBrokenBucket(config),
     ...findSharedAddress(config),
+    ...findMissingTier(config),
   ];
 }
 
@@ -78,11 +81,8 @@ function findEmptyStorage({ backend, metadata_store }: Config): readonly Problem
   const need = (path: readonly string[], value: string, reason: string): void => {
     if (value === '') problems.push({ path, message: `is needed because ${reason}` });
   };
-  if (backend.default_backend === 'localfs') {
-    need(['backend', 'localfs_root_path'], backend.localfs_root_path, 'backend.default_backend is localfs');
-  } else {
-    need(['backend', 's3_bucket_name'], backend.s3_bucket_name, 'backend.default_backend is s3');
-  }
+  const onDisk = backend.default_backend === 'localfs' ? 'files' : "uploads in pieces and the instance's own data";
+  need(['backend', 'localfs_root_path'], backend.localfs_root_path, `${onDisk} are kept there`);
   if (metadata_store.type === 'sqlite') {
     need(['metadata_store', 'sqlite_path'], metadata_store.sqlite_path, 'metadata_store.type is sqlite');
   } else {
@@ -97,4 +97,11 @@ function findSharedAddress({ metrics, server }: Config): readonly Problem[] {
   const second = parseListenAddress(metrics.listen_addr);
   if (main.port === 0 || main.port !== second.port || main.host !== second.host) return [];
   return [{ path: ['metrics', 'listen_addr'], message: 'must differ from server.listen_addr' }];
+}
+
+function findMissingTier({ backend, tiering }: Config): readonly Problem[] {
+  if (backend.s3_bucket_name !== '') return [];
+  return tiering.flatMap(({ to }, index) => {
+    return to === 's3' ? [{ path: ['tiering', `${index}`, 'to'], message: 's3 needs backend.s3_bucket_name' }] : [];
+  });
 }

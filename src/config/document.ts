@@ -3,7 +3,7 @@
  * `node src/config/document.ts > docs/configuration.md`.
  */
 import { ENVIRONMENT_PREFIX, ignoredVariables, variableName } from './environment.ts';
-import { ANY_NAME, type KnownKey, knownKeys } from './known-keys.ts';
+import { ANY_NAME, ANY_RULE, type KnownKey, knownKeys } from './known-keys.ts';
 import { unsupportedSettings } from './unsupported.ts';
 
 const INTRODUCTION = `# Configuration
@@ -38,6 +38,7 @@ unknown key, the nearest known one.
 \`CALLFS_SECTION__KEY\` sets \`section.key\`: two underscores go one level down, and the letter case of what follows the prefix does not matter.
 
 - **Lists** are written with commas: \`CALLFS_AUTH__API_KEYS=key1,key2\`. Spaces around the items are dropped.
+- **Lists of maps** are written as JSON: \`CALLFS_TIERING='[{"match": "/logs/**", "older_than": "30d", "to": "s3"}]'\`.
 - **Maps** are set entry by entry: \`CALLFS_AUTH__API_KEY_USERS__ALICE=…\` is the key of the user \`alice\`, and
   \`CALLFS_AUTH__USERS__ALICE__UID=1001\` the uid. The other entries of the map stay.
 - **Names of entries** are read in small letters. If the map has an entry with the same name already, apart from letter case
@@ -53,7 +54,7 @@ IGNORED_VARIABLES
 
 ## Values
 
-- **Durations** are texts such as \`500ms\`, \`60s\`, \`2m\` and \`1h\`, or a number of seconds.
+- **Durations** are texts such as \`500ms\`, \`60s\`, \`2m\` and \`1h\`, or a number of seconds; ages may also be \`30d\` or \`2w\`.
 - **Sizes** are a number of bytes, or texts such as \`500MB\` (powers of 1000) and \`10MiB\` (powers of 1024).
 - **Paths** that are relative count from the folder of the configuration file, defaults included, so that a file means the same wherever
   CallFS is started. Without a file, and in environment variables, they count from the working directory.
@@ -107,7 +108,10 @@ function documentSection(section: KnownKey): string {
 }
 
 function dotted(key: KnownKey): string {
-  return key.path.map((name) => (name === ANY_NAME ? 'NAME' : name)).join('.');
+  return key.path
+    .map((name) => (name === ANY_NAME ? 'NAME' : name))
+    .join('.')
+    .replaceAll(`.${ANY_RULE}`, ANY_RULE);
 }
 
 function fallbackText({ fallback }: KnownKey): string {
@@ -118,7 +122,8 @@ function fallbackText({ fallback }: KnownKey): string {
 }
 
 function variableText(key: KnownKey): string {
-  return key.kind === 'map' ? 'entry by entry' : `\`${variableName(key.path)}\``;
+  if (key.kind === 'map') return 'entry by entry';
+  return key.path.includes(ANY_RULE) ? 'with the list' : `\`${variableName(key.path)}\``;
 }
 
 function cell(text: string): string {

@@ -1,6 +1,6 @@
 /** The environment as a layer over the file: `CALLFS_SECTION__KEY` sets `section.key`. */
 import type { LocatedProblem } from './config-error.ts';
-import { ANY_NAME, findKnownKey, type KnownKey, knownKeys } from './known-keys.ts';
+import { ANY_NAME, ANY_RULE, findKnownKey, type KnownKey, knownKeys } from './known-keys.ts';
 import { nearestKey } from './nearest-key.ts';
 import { findIn, isTree, type Tree, withValue } from './tree.ts';
 
@@ -12,6 +12,7 @@ export const ENVIRONMENT_PREFIX = 'CALLFS_';
 export const ignoredVariables: ReadonlyMap<string, string> = new Map([
   ['CALLFS_REQUIRE_SERVICES', "read by the project's own tests"],
   ['CALLFS_LONG_TESTS', "read by the project's own tests"],
+  ['CALLFS_TEST_BUCKET', "read by the project's own tests"],
   ['CALLFS_TEST_CELLS', "read by the project's own tests"],
   ['CALLFS_TEST_POSTGRES_BIN', "read by the project's own tests"],
   ['CALLFS_TEST_SEED', "read by the project's own tests"],
@@ -75,6 +76,8 @@ function isMeant(variable: string): boolean {
 function refusalOf(key: KnownKey, earlierVariable: string | undefined): string | undefined {
   if (earlierVariable !== undefined) return `is set by ${earlierVariable} too`;
   if (isSettable(key)) return undefined;
+  const rules = key.path.indexOf(ANY_RULE);
+  if (rules !== -1) return `is set with the whole list, as JSON in ${variableName(key.path.slice(0, rules))}`;
   const inner = knownKeys.find(
     (known) => isSettable(known) && key.path.every((name, depth) => name === known.path[depth]),
   );
@@ -89,15 +92,25 @@ function unknownVariable(path: readonly string[]): string {
 }
 
 function isSettable(key: KnownKey): boolean {
-  return key.kind !== 'section' && key.kind !== 'map';
+  return key.kind !== 'section' && key.kind !== 'map' && !key.path.includes(ANY_RULE);
 }
 
 function readValue(value: string, kind: KnownKey['kind']): unknown {
   if (kind === 'integer') return /^\d+$/.test(value) ? Number(value) : value;
   if (kind === 'boolean') return { true: true, false: false }[value.toLowerCase()] ?? value;
+  if (kind === 'rules') return readJson(value);
   if (kind !== 'list' && kind !== 'secret-list') return value;
   const items = value.split(',').map((item) => item.trim());
   return items.filter((item) => item !== '');
+}
+
+/** What is no JSON stays a text, and is refused as one. */
+function readJson(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
 }
 
 /**

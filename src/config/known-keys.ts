@@ -5,6 +5,8 @@ import { type KeyKind, keyKinds } from './schema-key.ts';
 
 /** Stands in a path for the name of an entry of a map. */
 export const ANY_NAME = '*';
+/** Stands in a path for the place in a list of rules. */
+export const ANY_RULE = '[]';
 
 export interface KnownKey {
   /** e.g. `['auth', 'users', ANY_NAME, 'uid']`. */
@@ -29,7 +31,8 @@ function keysOf(schema: z.ZodType, path: readonly string[]): readonly KnownKey[]
     description: schema.description ?? '',
     fallback: schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined,
   };
-  return [own, ...childrenOf(inner).flatMap(([name, child]) => keysOf(child, [...path, name]))];
+  const place = inner instanceof z.ZodArray ? [ANY_RULE] : [];
+  return [own, ...childrenOf(inner).flatMap(([name, child]) => keysOf(child, [...path, ...place, name]))];
 }
 
 function childrenOf(schema: unknown): readonly (readonly [string, z.ZodType])[] {
@@ -38,7 +41,9 @@ function childrenOf(schema: unknown): readonly (readonly [string, z.ZodType])[] 
       ? Object.entries(schema.shape)
       : schema instanceof z.ZodRecord
         ? [[ANY_NAME, schema.valueType]]
-        : [];
+        : schema instanceof z.ZodArray && schema.element instanceof z.ZodObject
+          ? Object.entries(schema.element.shape)
+          : [];
   return children.flatMap(([name, child]) => (child instanceof z.ZodType ? [[name, child] as const] : []));
 }
 
@@ -48,5 +53,10 @@ export function findKnownKey(path: readonly string[]): KnownKey | undefined {
 }
 
 function matches(pattern: readonly string[], path: readonly string[]): boolean {
-  return pattern.length === path.length && pattern.every((name, index) => name === ANY_NAME || name === path[index]);
+  return pattern.length === path.length && pattern.every((name, index) => isOpen(name) || name === path[index]);
+}
+
+/** Whether it stands for whatever is written in its place. */
+export function isOpen(name: string): boolean {
+  return name === ANY_NAME || name === ANY_RULE;
 }

@@ -1,7 +1,7 @@
 /** A configuration as it may be shown: secrets hidden, values written as an operator would write them. */
 import type { Config } from './config.ts';
-import { formatDuration } from './duration.ts';
-import { findKnownKey } from './known-keys.ts';
+import { formatAge, formatDuration } from './duration.ts';
+import { ANY_RULE, findKnownKey } from './known-keys.ts';
 import { isTree, type Tree } from './tree.ts';
 
 export const MASK = '********';
@@ -23,9 +23,15 @@ function printableMap(tree: Tree, parent: readonly string[]): Tree {
   );
 }
 
+function printableRules(rules: readonly unknown[], parent: readonly string[]): readonly unknown[] {
+  return rules.map((rule) => (isTree(rule) ? printableMap(rule, [...parent, ANY_RULE]) : rule));
+}
+
 function printable(value: unknown, path: readonly string[]): unknown {
   const kind = findKnownKey(path)?.kind;
   if (kind === 'duration' && typeof value === 'number') return formatDuration(value);
+  if (kind === 'age' && typeof value === 'number') return formatAge(value);
+  if (kind === 'rules' && Array.isArray(value)) return printableRules(value, path);
   if (kind === 'secret' && value !== '') return MASK;
   if (kind === 'dsn' && typeof value === 'string') return maskPassword(value);
   if (kind === 'secret-list' && Array.isArray(value)) return value.map(() => MASK);

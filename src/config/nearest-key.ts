@@ -1,6 +1,6 @@
 /** Which key an operator who wrote an unknown one probably meant. */
 import { distance } from 'fastest-levenshtein';
-import { ANY_NAME, type KnownKey, knownKeys } from './known-keys.ts';
+import { isOpen, type KnownKey, knownKeys } from './known-keys.ts';
 
 export interface NearestKey {
   readonly key: KnownKey;
@@ -31,7 +31,7 @@ function costOf(unknown: readonly string[], known: readonly string[]): number {
 }
 
 function withNamesOf(unknown: readonly string[], pattern: readonly string[]): readonly string[] {
-  return pattern.map((name, index) => (name === ANY_NAME ? (unknown[index] ?? 'NAME') : name));
+  return pattern.map((name, index) => (isOpen(name) ? (unknown[index] ?? 'NAME') : name));
 }
 
 function lastOf(path: readonly string[]): string {

@@ -221,13 +221,55 @@ test('half a certificate is refused, and https needs a whole one', () => {
 
 test('the chosen backend and store need the values that they cannot work without', () => {
   assert.deepEqual(contradictionsOf({ backend: { localfs_root_path: '' }, metadata_store: { sqlite_path: '' } }), [
-    'backend.localfs_root_path: is needed because backend.default_backend is localfs',
+    'backend.localfs_root_path: is needed because files are kept there',
     'metadata_store.sqlite_path: is needed because metadata_store.type is sqlite',
   ]);
   assert.deepEqual(contradictionsOf({ backend: { default_backend: 's3' }, metadata_store: { type: 'postgres' } }), [
-    'backend.s3_bucket_name: is needed because backend.default_backend is s3',
     'metadata_store.dsn: is needed because metadata_store.type is postgres',
+    'backend.s3_bucket_name: is needed because backend.default_backend is s3',
   ]);
+});
+
+test('the settings of a bucket must fit together', () => {
+  const bucket = { s3_bucket_name: 'files', s3_endpoint: 'https://s3.local:9000/', s3_prefix: '/team/files' };
+  assert.deepEqual(contradictionsOf({ backend: { default_backend: 's3', ...bucket } }), []);
+  assert.deepEqual(contradictionsOf({ backend: { default_backend: 's3', ...bucket, localfs_root_path: '' } }), [
+    "backend.localfs_root_path: is needed because uploads in pieces and the instance's own data are kept there",
+  ]);
+  assert.deepEqual(contradictionsOf({ backend: { s3_endpoint: 'https://s3.local' } }), [
+    'backend.s3_bucket_name: is needed because backend.s3_endpoint is set',
+  ]);
+  assert.deepEqual(contradictionsOf({ backend: { ...bucket, s3_access_key: 'AKIAEXAMPLE' } }), [
+    'backend.s3_secret_key: is needed because backend.s3_access_key is set',
+  ]);
+  assert.deepEqual(contradictionsOf({ backend: { ...bucket, s3_secret_key: 'secret-of-nobody' } }), [
+    'backend.s3_access_key: is needed because backend.s3_secret_key is set',
+  ]);
+  const keys = { s3_access_key: 'AKIAEXAMPLE', s3_secret_key: 'secret-of-nobody' };
+  assert.deepEqual(contradictionsOf({ backend: { ...bucket, ...keys } }), []);
+  const kms = { s3_kms_key_id: 'key-7' };
+  for (const s3_server_side_encryption of ['', 'AES256']) {
+    assert.deepEqual(contradictionsOf({ backend: { ...bucket, ...kms, s3_server_side_encryption } }), [
+      'backend.s3_kms_key_id: means something only with backend.s3_server_side_encryption aws:kms',
+    ]);
+  }
+  assert.deepEqual(contradictionsOf({ backend: { ...bucket, ...kms, s3_server_side_encryption: 'aws:kms' } }), []);
+});
+
+test('a bucket, its prefix and its encryption are read strictly, and the prefix ends with a slash', () => {
+  const prefixOf = (s3_prefix: string) => configSchema.parse({ backend: { s3_prefix } }).backend.s3_prefix;
+  const told = { '': '', '/': '', team: 'team/', '/team/files/': 'team/files/', 'a b/.c': 'a b/.c/' };
+  for (const [given, prefix] of Object.entries(told)) assert.equal(prefixOf(given), prefix, given);
+  for (const s3_prefix of ['a//b', '.', 'a/../b', './a', 'a\u0000', 'x'.repeat(256)]) {
+    assert.match(refuse(withKey({ backend: { s3_prefix } })).join(), /^backend\.s3_prefix: must /, s3_prefix);
+  }
+  for (const s3_bucket_name of ['a/b', 'a b']) {
+    assert.match(refuse(withKey({ backend: { s3_bucket_name } })).join(), /^backend\.s3_bucket_name: must be the name/);
+  }
+  assert.match(
+    refuse(withKey({ backend: { s3_server_side_encryption: 'aes256' } })).join(),
+    /^backend\.s3_server_side_encryption: must be empty or one of AES256, aws:kms/,
+  );
 });
 
 test('the address for metrics must not be the main one, unless the system chooses the ports', () => {

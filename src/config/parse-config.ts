@@ -3,7 +3,7 @@ import type * as z from 'zod';
 import { findContradictions } from './checks.ts';
 import type { Config } from './config.ts';
 import { displayPath, type Problem } from './config-error.ts';
-import { findKnownKey } from './known-keys.ts';
+import { ANY_RULE, findKnownKey } from './known-keys.ts';
 import { nearestKey } from './nearest-key.ts';
 import { configSchema } from './schema.ts';
 import { isTree, type Tree } from './tree.ts';
@@ -29,10 +29,15 @@ function withoutEmptyKeys(tree: Tree, parent: readonly string[]): Tree {
   const entries = Object.entries(tree).flatMap(([name, value]): readonly (readonly [string, unknown])[] => {
     const path = [...parent, name];
     if (isTree(value)) return [[name, withoutEmptyKeys(value, path)]];
+    if (Array.isArray(value)) return [[name, value.map((item) => withoutEmptyKeysOf(item, path))]];
     if (value !== null) return [[name, value]];
     return emptyValueOf(path).map((empty) => [name, empty]);
   });
   return Object.fromEntries(entries);
+}
+
+function withoutEmptyKeysOf(item: unknown, list: readonly string[]): unknown {
+  return isTree(item) ? withoutEmptyKeys(item, [...list, ANY_RULE]) : item;
 }
 
 /** What `null` stands for at `path`: an empty section, nothing at all, or (where a value is needed) itself. */

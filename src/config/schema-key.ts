@@ -3,7 +3,7 @@
  * description, and it notes the key's kind, by which environment variables are read and secrets are masked.
  */
 import * as z from 'zod';
-import { parseDuration } from './duration.ts';
+import { parseAge, parseDuration } from './duration.ts';
 import { InvalidValue } from './invalid-value.ts';
 import { parseSize } from './size.ts';
 
@@ -16,10 +16,12 @@ export type KeyKind =
   | 'integer'
   | 'boolean'
   | 'duration'
+  | 'age'
   | 'size'
   | 'list'
   | 'secret-list'
-  | 'map';
+  | 'map'
+  | 'rules';
 
 /** The kind of every schema that stands for one key. */
 export const keyKinds = z.registry<{ readonly kind: KeyKind }>();
@@ -67,12 +69,13 @@ export function text(fallback: string, description: string, parse: TextParser = 
 
 /** One of a few words. */
 export function choice<const T extends string>(words: readonly [T, ...T[]], fallback: T, description: string) {
-  const parse = (raw: unknown): T => {
-    const word = words.find((candidate) => candidate === raw);
-    if (word !== undefined) return word;
-    throw new InvalidValue(words.length === 1 ? `must be ${words[0]}` : `must be one of ${words.join(', ')}`);
-  };
-  return key('choice', parsedBy(parse).prefault(fallback), description);
+  return key('choice', parsedBy((raw) => parseChoice(words, raw)).prefault(fallback), description);
+}
+
+function parseChoice<T extends string>(words: readonly T[], raw: unknown): T {
+  const word = words.find((candidate) => candidate === raw);
+  if (word !== undefined) return word;
+  throw new InvalidValue(words.length === 1 ? `must be ${words[0]}` : `must be one of ${words.join(', ')}`);
 }
 
 /** A file or folder of this machine; `load.ts` makes it absolute. */
@@ -118,6 +121,17 @@ export function duration(fallback: string, description: string) {
   return key('duration', parsedBy(parseDuration).prefault(fallback), description);
 }
 
+/** Resolved to milliseconds; without the limits of what a timer can wait. */
+export function age(fallback: string, description: string) {
+  return key('age', parsedBy(parseAge).prefault(fallback), description);
+}
+
+/** Resolved to bytes; null when it is not set. */
+export function optionalSize(description: string) {
+  const parse = (raw: unknown): number | null => (raw === null ? null : parseSize(raw));
+  return key('size', parsedBy(parse).prefault(null), description);
+}
+
 /** Resolved to bytes. */
 export function size(fallback: number, description: string) {
   return key('size', parsedBy(parseSize).prefault(fallback), description);
@@ -136,7 +150,21 @@ export function map<S extends z.ZodType>(parseName: TextParser, entry: S, descri
   return key('map', z.record(nameParsedBy(parseName), entry).prefault({}), description);
 }
 
-/** A value of a map: a text that must be there. */
+/** A list of maps that all have the same keys; an environment variable sets it as a whole, as JSON. */
+export function rules<S extends z.ZodType>(rule: S, description: string) {
+  return key('rules', z.array(rule).prefault([]), description);
+}
+
+/** One of a few words that must be there. */
+export function choiceEntry<const T extends string>(words: readonly [T, ...T[]], description: string) {
+  return key(
+    'choice',
+    parsedBy((raw) => parseChoice(words, raw)),
+    description,
+  );
+}
+
+/** A value of a map or of a rule: a text that must be there. */
 export function textEntry(description: string, parse: TextParser) {
   return key('text', textParsedBy(parse), description);
 }

@@ -4,19 +4,25 @@
  */
 import * as z from 'zod';
 import { parseBaseUrl } from './base-url.ts';
+import { parseBucketName, parseBucketPrefix, parseServerSideEncryption } from './bucket.ts';
 import { parseListenAddress } from './listen-address.ts';
 import { parseGroupName, parseInstanceId, parseUserName } from './names.ts';
 import { parseOrigin } from './origin.ts';
+import { parsePatternText } from './path-pattern-text.ts';
 import {
+  age,
   boolean,
   choice,
+  choiceEntry,
   dsn,
   duration,
   integer,
   list,
   map,
   optionalBoolean,
+  optionalSize,
   path,
+  rules,
   secret,
   secretEntry,
   secretList,
@@ -128,16 +134,27 @@ const instanceDiscovery = z.strictObject({
 
 const backend = z.strictObject({
   default_backend: choice(['localfs', 's3'], 'localfs', 'Where new files of this instance go: `localfs` or `s3`.'),
-  localfs_root_path: path('./data', 'The folder that holds the files of the `localfs` backend.'),
+  localfs_root_path: path(
+    './data',
+    "The folder that holds the files of the `localfs` backend, and the instance's own data whatever the backend of its files.",
+  ),
   s3_endpoint: text('', 'URL of the S3 service; empty: AWS.', parseBaseUrl),
-  s3_bucket_name: text('', 'Bucket that holds the files of the `s3` backend.'),
+  s3_bucket_name: text('', 'Bucket that holds the files of the `s3` backend; empty: there is none.', parseBucketName),
   s3_region: text('us-east-1', 'Region of the bucket.'),
-  s3_access_key: secret('Access key id; empty: taken from where AWS tools look for credentials.'),
+  s3_access_key: secret('Access key id; empty, with an empty secret: taken from where AWS tools look for credentials.'),
   s3_secret_key: secret('Secret access key of `backend.s3_access_key`.'),
-  s3_server_side_encryption: text('', 'Encryption that S3 is asked for, e.g. `AES256` or `aws:kms`; empty: none.'),
+  s3_server_side_encryption: text(
+    '',
+    'Encryption that S3 is asked for: `AES256`, `aws:kms`, or empty: what the bucket does by itself.',
+    parseServerSideEncryption,
+  ),
   s3_acl: text('', 'Canned ACL of new objects, e.g. `private`; empty: that of the bucket.'),
-  s3_kms_key_id: text('', 'KMS key for `aws:kms` encryption.'),
-  s3_prefix: text('', 'What every object key starts with.'),
+  s3_kms_key_id: text('', 'KMS key for `aws:kms` encryption; empty: the one of S3.'),
+  s3_prefix: text(
+    '',
+    'The folder of the bucket that all objects are in, e.g. `team/files/`; empty: the whole bucket.',
+    parseBucketPrefix,
+  ),
   internal_proxy_skip_tls_verify: boolean(
     false,
     'Accept any TLS certificate of a peer. For tests only: it lets anybody in between read and change what is forwarded.',
@@ -152,6 +169,25 @@ const metadataStore = z.strictObject({
   ),
   sqlite_path: path('./callfs.sqlite3', 'The SQLite file. Instances that share a namespace share this file.'),
   dsn: dsn('Connection string of PostgreSQL, e.g. `postgres://callfs@db:5432/callfs`.'),
+});
+
+const tieringRule = z.strictObject({
+  match: textEntry(
+    'Which paths: `*` any part of a name, `?` one character, `**` any number of directories, `{a,b}` one of these; `\\` before a character takes its meaning. Everything else is itself, also `[` and a dot at the start of a name.',
+    parsePatternText,
+  ),
+  older_than: age('0s', 'Only files whose content has not changed for so long, e.g. `30d`, `12h`, `2w`.'),
+  larger_than: optionalSize('Only files of more than so many bytes; not set: of any size.'),
+  to: choiceEntry(['localfs', 's3'], 'The backend of this instance where they belong: `localfs` or `s3`.'),
+});
+
+const tieringRounds = z.strictObject({
+  every: duration(
+    '1h',
+    'How long after one round the next begins; the first begins within a tenth of it after the start.',
+  ),
+  rate: size(0, 'Bytes per second on average, e.g. `50MB`; one file is copied as fast as it goes. 0: no limit.'),
+  parallel: integer({ min: 1, max: 64 }, 2, 'How many files are on their way at the same time.'),
 });
 
 const cluster = z.strictObject({
@@ -194,6 +230,11 @@ export const configSchema = z.strictObject({
   handlers: handlers.prefault({}).describe('How requests are treated.'),
   instance_discovery: instanceDiscovery.prefault({}).describe('Who this instance is and where the others are.'),
   backend: backend.prefault({}).describe('Where the bytes of files lie.'),
+  tiering: rules(
+    tieringRule,
+    'Which of its files this instance keeps in which of its backends, as a list; the first rule whose `match` fits a path decides. Files that belong elsewhere are moved there in the background.',
+  ),
+  tiering_rounds: tieringRounds.prefault({}).describe('When and how fast `tiering` is carried out.'),
   metadata_store: metadataStore
     .prefault({})
     .describe('Where the namespace lies: names, owners, permissions and who holds which file.'),

@@ -6,12 +6,7 @@ interface UnsupportedSetting extends Problem {
   readonly isUsed: (config: Config) => boolean;
 }
 
-const S3 = 's3 is not supported in this version yet; use localfs';
-
 export const unsupportedSettings: readonly UnsupportedSetting[] = [
-  { path: ['backend', 'default_backend'], message: S3, isUsed: (config) => config.backend.default_backend === 's3' },
-  { path: ['backend', 's3_endpoint'], message: S3, isUsed: (config) => config.backend.s3_endpoint !== '' },
-  { path: ['backend', 's3_bucket_name'], message: S3, isUsed: (config) => config.backend.s3_bucket_name !== '' },
   {
     path: ['server', 'workers'],
     message: 'more than 1 is not supported in this version yet; use 1',

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { parseBaseUrl } from './base-url.ts';
-import { formatDuration, parseDuration } from './duration.ts';
+import { formatAge, formatDuration, parseAge, parseDuration } from './duration.ts';
 import { InvalidValue } from './invalid-value.ts';
 import { parseListenAddress } from './listen-address.ts';
 import { parseGroupName, parseInstanceId, parseUserName } from './names.ts';
@@ -28,6 +28,24 @@ test('a duration is resolved to milliseconds, and a number without a unit is in 
 
 test('a duration that is no duration, is zero or is too long for a timer is refused', () => {
   refuses(parseDuration, ['', '1d', '-1s', '1m30s', ' 5s', 's', 0, -1, Number.NaN, '0ms', '597h', true, null, [5], {}]);
+});
+
+test('an age may be of days and weeks, longer than a timer waits, and zero', () => {
+  assert.equal(parseAge('30d'), 2_592_000_000);
+  assert.equal(parseAge('2w'), 1_209_600_000);
+  assert.equal(parseAge('1.5d'), 129_600_000);
+  assert.equal(parseAge('12h'), 43_200_000);
+  assert.equal(parseAge(90), 90_000);
+  assert.equal(parseAge('0s'), 0);
+  refuses(parseAge, ['', '1y', '-1d', '1d12h', 'd', -1, Number.NaN, '1e9d', `${'9'.repeat(20)}d`, null, [5], {}]);
+  assert.deepEqual([30 * 86_400_000, 43_200_000, 90_000, 1500, 0].map(formatAge), [
+    '30d',
+    '12h',
+    '90s',
+    '1500ms',
+    '0s',
+  ]);
+  fc.assert(fc.property(fc.nat(2 ** 45), (ageMs) => assert.equal(parseAge(formatAge(ageMs)), ageMs)));
 });
 
 test('every duration that is printed reads back as itself', () =>

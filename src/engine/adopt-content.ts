@@ -14,11 +14,11 @@ export async function adoptContent(
   path: VirtualPath,
 ): Promise<void> {
   const pathsVersion = await pathsVersionOf(context);
-  await assertSettled(context, path);
+  await assertSettled(context, entry, path);
   const observed = await backend.observe(path, context.ids.next());
   // Once more: what a move of another directory left here for a moment is not what somebody wrote.
   if (!observed) return;
-  await assertSettled(context, path);
+  await assertSettled(context, entry, path);
   if ((await pathsVersionOf(context)) !== pathsVersion) return;
   const { content, mtimeMs } = observed;
   if (haveSameBytes(content, entry)) {
@@ -44,8 +44,12 @@ export async function adoptContent(
 const OUTBOX_LIMIT = 10_000;
 
 /** @throws CallFSError BACKEND_UNAVAILABLE when the disk has yet to follow a commit that has to do with the path */
-async function assertSettled({ store, instanceId }: EngineContext, path: VirtualPath): Promise<void> {
-  const rows = await store.listOutbox(instanceId, OUTBOX_LIMIT);
+async function assertSettled(
+  { store, instanceId }: EngineContext,
+  { backendType }: FileEntry,
+  path: VirtualPath,
+): Promise<void> {
+  const rows = await store.listOutbox(instanceId, OUTBOX_LIMIT, backendType);
   if (!rows.some((row) => concerns(row, path))) return;
   throw backendUnavailable(`The disk of instance ${instanceId} has not followed the last changes of ${path} yet.`);
 }

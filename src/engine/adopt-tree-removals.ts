@@ -15,9 +15,11 @@ export interface PendingRemovals {
 /** Far more than wait while the instance runs. */
 const FIRST_LIMIT = 10_000;
 
-export async function readPendingRemovals({ store, instanceId }: EngineContext): Promise<PendingRemovals> {
+/** Of the backend that what is adopted goes into. */
+export async function readPendingRemovals(context: EngineContext): Promise<PendingRemovals> {
+  const { store, instanceId, defaultBackend } = context;
   for (let limit = FIRST_LIMIT; ; limit *= 10) {
-    const rows = await store.listOutbox(instanceId, limit);
+    const rows = await store.listOutbox(instanceId, limit, defaultBackend);
     if (rows.length === limit) continue;
     const discarded = rows.filter((row) => row.kind === 'discard');
     const known = new Set(discarded.map(({ path, storageStamp }) => `${storageStamp}${path}`));

@@ -103,9 +103,9 @@ export class MissingFiles {
   }
 
   /** There is nothing to remove from the disk; what appears at the path from now on is somebody's new file. */
-  async #forgetRemoval({ contentId }: FileEntry): Promise<void> {
+  async #forgetRemoval({ contentId, backendType }: FileEntry): Promise<void> {
     const { store, instanceId } = this.#options.context;
-    const rows = await store.listOutbox(instanceId, OUTBOX_LIMIT);
+    const rows = await store.listOutbox(instanceId, OUTBOX_LIMIT, backendType);
     const own = rows.filter((row) => row.kind === 'discard' && row.contentId === contentId);
     await store.forgetOutbox(own.map(({ seq }) => seq));
   }

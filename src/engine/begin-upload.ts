@@ -1,6 +1,8 @@
 /** Begins a resumable upload: judges it as the write that it will be, and decides which instance gets the bytes. */
+import type { BackendType, FileEntry } from '../core/entry.ts';
 import type { User } from '../core/permissions.ts';
 import type { NewUpload } from '../metadata/upload-store.ts';
+import { chooseBackend } from './choose-backend.ts';
 import { resolveCreatable } from './create-entry.ts';
 import { atOwner, type Elsewhere } from './engine-context.ts';
 import { placeElsewhere } from './place-new-entry.ts';
@@ -19,14 +21,26 @@ export async function judgeUpload(
   target: UploadTarget,
   forwarded: boolean,
 ): Promise<Elsewhere | undefined> {
-  const request = { ...target, user, forwarded };
-  if (!target.overwrite) await resolveCreatable(context, request, 'file');
-  else {
-    const { entry } = await resolveWritable(context, request);
-    if (entry && entry.instanceId !== context.instanceId && !forwarded) return atOwner(entry);
-    if (entry) return undefined;
-  }
-  return await placeElsewhere(context, forwarded);
+  const entry = await resolveTarget(context, user, target);
+  if (entry && entry.instanceId !== context.instanceId && !forwarded) return atOwner(entry);
+  const elsewhere = entry ? undefined : await placeElsewhere(context, forwarded, target.backendType);
+  if (!elsewhere) chooseBackend(context, target.backendType, entry);
+  return elsewhere;
+}
+
+/** The backend that gets the bytes of an upload that has arrived here. @throws CallFSError as `judgeUpload` */
+export async function judgeBackend(context: UploadContext, user: User, target: UploadTarget): Promise<BackendType> {
+  const entry = await resolveTarget(context, user, target);
+  // What another instance holds is taken over.
+  return chooseBackend(context, target.backendType, entry?.instanceId === context.instanceId ? entry : undefined);
+}
+
+/** The file that shall be replaced; undefined: it shall be created. */
+async function resolveTarget(context: UploadContext, user: User, target: UploadTarget): Promise<FileEntry | undefined> {
+  const request = { ...target, user, forwarded: true };
+  if (target.overwrite) return (await resolveWritable(context, request)).entry;
+  await resolveCreatable(context, request, 'file');
+  return undefined;
 }
 
 export type BeginUpload = Pick<NewUpload, 'id' | 'userName' | 'lengthBytes' | 'metadata' | 'concat'>;

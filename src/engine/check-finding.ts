@@ -36,6 +36,8 @@ function pathOf(subject: Subject): string {
       return `.callfs/staging/${subject.contentId}`;
     case 'upload':
       return `.callfs/uploads/${subject.id}`;
+    case 'unfinished':
+      return subject.bytes.location;
     case 'outbox':
       return subject.row.path;
     case 'place':
@@ -80,16 +82,23 @@ function wordsFor(subject: Subject, diagnosis: Diagnosis): Omit<Words, 'kind'> {
         remedy: 'none: put the file back from a backup, or touch it to accept it as it is',
       };
     case 'misplaced-bytes':
-      return { problem: `lies in .callfs/${diagnosis.area}`, remedy: 'move it to its own place' };
+      return {
+        problem: diagnosis.area === 'another-key' ? 'lies under another key' : `lies in .callfs/${diagnosis.area}`,
+        remedy: 'move it to its own place',
+      };
     case 'unknown-file':
       return {
         problem: diagnosis.holder ? `the path belongs to a ${diagnosis.holder}` : 'a file that no entry points to',
-        remedy: 'move it to .callfs/lost+found',
+        remedy: diagnosis.kept
+          ? 'none: rebuild all instances that share the bucket; what is left then callfs adopt takes'
+          : 'move it to .callfs/lost+found',
       };
     case 'leftover-staging':
       return { problem: 'an upload that was never finished', remedy: 'remove it' };
     case 'leftover-upload':
       return { problem: 'bytes of a resumable upload that is over', remedy: 'remove them' };
+    case 'unfinished-upload':
+      return { problem: 'parts of an upload to the bucket that nobody goes on with', remedy: 'remove them' };
     case 'pending-removal':
       return { problem: 'content that was replaced or deleted is not removed yet', remedy: 'finish the removal' };
     case 'dangling-removal':
@@ -105,6 +114,11 @@ function wordsFor(subject: Subject, diagnosis: Diagnosis): Omit<Words, 'kind'> {
       return {
         problem: `an entry of an unknown instance${ownerOf(subject)}`,
         remedy: 'none: start that instance, with its data root, on this metadata store',
+      };
+    case 'no-backend':
+      return {
+        problem: 'its bytes are in a bucket, and this instance has none',
+        remedy: 'none: configure the bucket again (backend.s3_bucket_name)',
       };
     case 'unreadable':
       return {

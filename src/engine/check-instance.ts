@@ -1,10 +1,12 @@
 /** Compares what the namespace says about an instance with what its backend holds. Changes nothing. */
 
+import type { HeldFile, Holdings } from '../backends/backend.ts';
 import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { describe, type Finding } from './check-finding.ts';
 import {
   type CheckContext,
+  concerns,
   diagnose,
   refresh,
   type Subject,
@@ -48,6 +50,7 @@ export async function checkInstance(context: CheckContext, request: CheckRequest
         'Are metadata_store and instance_discovery.instance_id right? An instance is known once it was started.',
     );
   }
+  await context.holdings.survey?.(request.under);
   const counts = { entries: 0, files: 0 };
   const suspicions: Suspicion[] = [];
   await forEachParallel(subjects(context, around, request, counts), CHECKED_AT_ONCE, async (subject) => {
@@ -69,19 +72,32 @@ function byKindAndPath(left: Finding, right: Finding): number {
   return Buffer.compare(Buffer.from(`${left.kind}\0${left.path}`), Buffer.from(`${right.kind}\0${right.path}`));
 }
 
+type Counts = { entries: number; files: number };
+
 async function* subjects(
   context: CheckContext,
   around: Surroundings,
-  { under }: CheckRequest,
-  counts: { entries: number; files: number },
+  request: CheckRequest,
+  counts: Counts,
 ): AsyncGenerator<Subject> {
+  const { under } = request;
+  const { holdings } = context;
   for await (const { entry, path } of allFiles(context)) {
-    if (!isUnder(path, under)) continue;
+    if (!isUnder(path, under) || !concerns(context, entry.backendType)) continue;
     if (entry.instanceId === context.instanceId) counts.entries++;
     else if (around.instances.has(entry.instanceId)) continue;
     yield { about: 'entry', entry, path };
   }
-  for await (const found of context.holdings.files(under)) {
+  yield* holdings.findStrange ? strangeFiles(holdings, around, request, counts) : heldFiles(holdings, under, counts);
+  if (under !== undefined) return;
+  for (const contentId of await holdings.staged()) yield { about: 'staged', contentId };
+  for (const id of await holdings.uploads()) yield { about: 'upload', id };
+  for (const bytes of (await holdings.unfinished?.()) ?? []) yield { about: 'unfinished', bytes };
+  for (const row of around.outbox.values()) if (concerns(context, row.backendType)) yield { about: 'outbox', row };
+}
+
+async function* heldFiles(holdings: Holdings, under: VirtualPath | undefined, counts: Counts): AsyncGenerator<Subject> {
+  for await (const found of holdings.files(under)) {
     if ('reason' in found) {
       yield { about: 'place', place: found };
       continue;
@@ -89,10 +105,31 @@ async function* subjects(
     counts.files++;
     yield { about: 'file', file: found };
   }
-  if (under !== undefined) return;
-  for (const contentId of await context.holdings.staged()) yield { about: 'staged', contentId };
-  for (const id of await context.holdings.uploads()) yield { about: 'upload', id };
-  for (const row of around.outbox.values()) yield { about: 'outbox', row };
+}
+
+/** Where the holdings tell what is strange, many are asked about at once. */
+async function* strangeFiles(
+  holdings: Holdings,
+  { garbageKeys }: Surroundings,
+  { under, onProgress }: CheckRequest,
+  counts: Counts,
+): AsyncGenerator<Subject> {
+  let some: HeldFile[] = [];
+  async function* sift(): AsyncGenerator<Subject> {
+    const strange = (await holdings.findStrange?.(some)) ?? [];
+    yield* strange.map(({ file }): Subject => ({ about: 'file', file }));
+    for (let known = some.length - strange.length; known > 0; known--) onProgress();
+    some = [];
+  }
+  for await (const found of holdings.files(under)) {
+    if ('reason' in found) yield { about: 'place', place: found };
+    else {
+      counts.files++;
+      if (!garbageKeys.has(found.location)) some.push(found);
+      if (some.length === PAGE_SIZE) yield* sift();
+    }
+  }
+  yield* sift();
 }
 
 async function* allFiles({ store }: CheckContext) {

@@ -2,8 +2,8 @@
  * One thing that a check looks at, and what is wrong with it. The same look finds a suspicion, confirms it later
  * and tells after a repair whether it helped.
  */
-import type { HeldFile, Holdings, UnreadablePlace } from '../backends/backend.ts';
-import type { Entry, FileEntry } from '../core/entry.ts';
+import type { HeldFile, Holdings, MisplacedArea, UnfinishedBytes, UnreadablePlace } from '../backends/backend.ts';
+import type { BackendType, Entry, FileEntry } from '../core/entry.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
 import { isWithin, namesOf, type VirtualPath } from '../core/virtual-path.ts';
 import type { DiscardedContent, MetadataStore, MovedPath, OutboxItem } from '../metadata/metadata-store.ts';
@@ -14,6 +14,8 @@ export interface CheckContext {
   readonly holdings: Holdings;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** Backends of which the instance has none, but its entries may: what is to be said about those is said with this one. */
+  readonly lacking?: ReadonlySet<BackendType> | undefined;
 }
 
 export type Subject =
@@ -21,6 +23,7 @@ export type Subject =
   | { readonly about: 'file'; readonly file: HeldFile }
   | { readonly about: 'staged'; readonly contentId: string }
   | { readonly about: 'upload'; readonly id: string }
+  | { readonly about: 'unfinished'; readonly bytes: UnfinishedBytes }
   | { readonly about: 'outbox'; readonly row: OutboxItem }
   | { readonly about: 'place'; readonly place: UnreadablePlace };
 
@@ -28,15 +31,18 @@ export type Diagnosis =
   | { readonly kind: 'missing-bytes' }
   | { readonly kind: 'changed-file'; readonly adoptable: boolean }
   | { readonly kind: 'corrupt-bytes'; readonly checksum: string }
-  | { readonly kind: 'misplaced-bytes'; readonly area: 'staging' | 'long-names' }
-  | { readonly kind: 'unknown-file'; readonly holder: string | undefined }
+  | { readonly kind: 'misplaced-bytes'; readonly area: MisplacedArea }
+  /** `kept`: it may belong to an instance that the namespace does not know yet. */
+  | { readonly kind: 'unknown-file'; readonly holder: string | undefined; readonly kept?: boolean }
   | { readonly kind: 'leftover-staging' }
   | { readonly kind: 'leftover-upload' }
+  | { readonly kind: 'unfinished-upload' }
   | { readonly kind: 'pending-removal' }
   | { readonly kind: 'dangling-removal' }
   | { readonly kind: 'pending-move' }
   | { readonly kind: 'dangling-move' }
   | { readonly kind: 'unknown-instance' }
+  | { readonly kind: 'no-backend' }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
 export interface Suspicion {
@@ -54,6 +60,10 @@ export interface Surroundings {
   readonly moves: readonly MovedPath[];
   readonly garbageByContent: ReadonlyMap<string, DiscardedContent>;
   readonly garbageByPath: ReadonlyMap<VirtualPath, readonly DiscardedContent[]>;
+  /** The keys of a bucket that the instances which share it have yet to remove. */
+  readonly garbageKeys: ReadonlySet<string>;
+  /** Instances were brought back into this namespace, and others may follow. */
+  readonly rebuilt: boolean;
 }
 
 /** Staged content without an entry may be an upload that its client is slow with, but not for longer than this. */
@@ -64,7 +74,9 @@ const PAGE_SIZE = 1000;
 
 export async function takeSurroundings({ store, holdings, instanceId }: CheckContext): Promise<Surroundings> {
   const served = await holdings.isServed();
-  const instances = new Set((await store.listInstances()).map(({ id }) => id));
+  const records = await store.listInstances();
+  const instances = new Set(records.map(({ id }) => id));
+  const rebuilt = (await store.listRebuilds()).length > 0;
   const outbox = new Map<number, OutboxItem>();
   for (let after: number | undefined; ; ) {
     const page = await store.listWholeOutbox(after, PAGE_SIZE);
@@ -72,12 +84,24 @@ export async function takeSurroundings({ store, holdings, instanceId }: CheckCon
     after = page.at(-1)?.seq;
     if (page.length < PAGE_SIZE) break;
   }
-  const own = [...outbox.values()].filter((row) => row.instanceId === instanceId);
+  const own = [...outbox.values()].filter((row) => row.instanceId === instanceId && row.backendType === holdings.type);
   const moves = own.filter((row) => row.kind === 'move');
   const garbage = own.filter((row) => row.kind === 'discard');
   const garbageByContent = new Map(garbage.map((row) => [row.contentId, row]));
   const garbageByPath = Map.groupBy(garbage, ({ path }) => path);
-  return { served, instances, outbox, moves, garbageByContent, garbageByPath };
+  const bucketId = records.find(({ id }) => id === instanceId)?.bucketId ?? '';
+  const sharers = new Set(records.filter((record) => record.bucketId === bucketId).map(({ id }) => id));
+  const garbageKeys = new Set<string>();
+  for (const row of outbox.values()) {
+    const isHere = row.backendType === holdings.type && sharers.has(row.instanceId);
+    if (isHere && row.kind === 'discard' && row.storageKey !== null) garbageKeys.add(row.storageKey);
+  }
+  return { served, instances, outbox, moves, garbageByContent, garbageByPath, garbageKeys, rebuilt };
+}
+
+/** Whether what is in a backend is looked at together with the holdings of this context. */
+export function concerns({ holdings, lacking }: CheckContext, backendType: BackendType): boolean {
+  return backendType === holdings.type || (lacking?.has(backendType) ?? false);
 }
 
 /** @returns undefined: nothing is wrong with it, as far as can be seen now */
@@ -96,6 +120,8 @@ export function diagnose(
       return diagnoseStaged(context, around, subject.contentId);
     case 'upload':
       return diagnoseUpload(context, subject.id);
+    case 'unfinished':
+      return diagnoseUnfinished(context, subject.bytes);
     case 'outbox':
       return Promise.resolve(diagnoseOutbox(context, around, subject.row));
     case 'place':
@@ -104,13 +130,15 @@ export function diagnose(
 }
 
 async function diagnoseEntry(
-  { instanceId, holdings }: CheckContext,
+  context: CheckContext,
   { instances, moves }: Surroundings,
   { entry, path }: Extract<Subject, { about: 'entry' }>,
   deep: boolean,
 ): Promise<Diagnosis | undefined> {
+  const { instanceId, holdings } = context;
   if (!instances.has(entry.instanceId)) return { kind: 'unknown-instance' };
-  if (entry.instanceId !== instanceId || entry.backendType !== holdings.type) return undefined;
+  if (entry.instanceId !== instanceId || !concerns(context, entry.backendType)) return undefined;
+  if (entry.backendType !== holdings.type) return { kind: 'no-backend' };
   let found = await holdings.examine(entry, path, deep);
   const before = pathBefore(moves, path);
   if ((found.kind === 'missing' || found.kind === 'changed') && before !== path) {
@@ -148,6 +176,7 @@ async function diagnoseFile(
   file: HeldFile,
 ): Promise<Diagnosis | undefined> {
   const { store, holdings, instanceId } = context;
+  if (holdings.findStrange) return diagnoseObject(holdings, around, file);
   if (isGarbage(around, file) || !(await holdings.isThere(file))) return undefined;
   if (file.contentId !== undefined) {
     const located = await store.locateContents([file.contentId]);
@@ -162,6 +191,18 @@ async function diagnoseFile(
       return undefined;
   }
   return { kind: 'unknown-file', holder: entry && `${entry.type} of ${entry.instanceId}` };
+}
+
+async function diagnoseObject(
+  holdings: Holdings,
+  { garbageKeys, rebuilt }: Surroundings,
+  file: HeldFile,
+): Promise<Diagnosis | undefined> {
+  if (garbageKeys.has(file.location)) return undefined;
+  const [strange] = (await holdings.findStrange?.([file])) ?? [];
+  if (!strange) return undefined;
+  if (strange.origin === 'staged') return { kind: 'leftover-staging' };
+  return { kind: 'unknown-file', holder: undefined, kept: strange.origin === 'stored' && rebuilt };
 }
 
 /** Whether it is content whose removal is pending already. */
@@ -204,15 +245,20 @@ async function diagnoseUpload(context: CheckContext, id: string): Promise<Diagno
   return (await holdings.uploads()).includes(id) ? { kind: 'leftover-upload' } : undefined;
 }
 
+async function diagnoseUnfinished({ holdings }: CheckContext, { id }: UnfinishedBytes): Promise<Diagnosis | undefined> {
+  const left = await holdings.unfinished?.();
+  return left?.some((bytes) => bytes.id === id) ? { kind: 'unfinished-upload' } : undefined;
+}
+
 function diagnoseOutbox(
-  { instanceId }: CheckContext,
+  { instanceId, holdings }: CheckContext,
   { instances, outbox }: Surroundings,
   row: OutboxItem,
 ): Diagnosis | undefined {
   if (!outbox.has(row.seq)) return undefined;
   const isMove = row.kind === 'move';
   if (!instances.has(row.instanceId)) return { kind: isMove ? 'dangling-move' : 'dangling-removal' };
-  if (row.instanceId !== instanceId) return undefined;
+  if (row.instanceId !== instanceId || row.backendType !== holdings.type) return undefined;
   return { kind: isMove ? 'pending-move' : 'pending-removal' };
 }
 

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { backendUnavailable } from '../core/errors.ts';
+import type { LinkStore } from '../metadata/link-store.ts';
 import type { LinkContext } from './link-context.ts';
 import { linkGone } from './open-link.ts';
 
@@ -12,12 +13,12 @@ const CLAIM_MS = 5000;
 const LOOK_EVERY_MS = 25;
 
 export class LinkClaim implements AsyncDisposable {
-  readonly #store: LinkContext['store'];
+  readonly #links: LinkStore;
   readonly #claimed: { readonly digest: string; readonly claimId: string };
   #wasUsed = false;
 
-  private constructor(store: LinkContext['store'], digest: string, claimId: string) {
-    this.#store = store;
+  private constructor(links: LinkStore, digest: string, claimId: string) {
+    this.#links = links;
     this.#claimed = { digest, claimId };
   }
 
@@ -31,10 +32,10 @@ export class LinkClaim implements AsyncDisposable {
     const giveUpAt = clock.now() + 2 * CLAIM_MS;
     for (;;) {
       const nowMs = clock.now();
-      if (await store.claimLink({ digest, claimId, nowMs, untilMs: nowMs + CLAIM_MS })) {
-        return new LinkClaim(store, digest, claimId);
+      if (await store.links.claim({ digest, claimId, nowMs, untilMs: nowMs + CLAIM_MS })) {
+        return new LinkClaim(store.links, digest, claimId);
       }
-      const link = await store.findLink(digest);
+      const link = await store.links.find(digest);
       if (!link || link.used || link.expiresAtMs <= nowMs || !isWanted()) throw linkGone();
       if (nowMs > giveUpAt) throw backendUnavailable('Somebody else is about to use this link; try again.');
       await pause(LOOK_EVERY_MS);
@@ -43,12 +44,12 @@ export class LinkClaim implements AsyncDisposable {
 
   /** From now on the link is used up. @throws CallFSError LINK_GONE when the claim has lapsed and another got the link */
   async use(): Promise<void> {
-    if (!(await this.#store.useLink(this.#claimed))) throw linkGone();
+    if (!(await this.#links.use(this.#claimed))) throw linkGone();
     this.#wasUsed = true;
   }
 
   /** Gives the link back unless it was used. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#wasUsed) await this.#store.releaseLink(this.#claimed);
+    if (!this.#wasUsed) await this.#links.release(this.#claimed);
   }
 }

@@ -3,7 +3,7 @@
  * sees it and gets its path in one step, so readers see all of it or nothing, whatever happens meanwhile.
  */
 import type { DirectoryEntry, Entry } from '../core/entry.ts';
-import { backendUnavailable, invalidPath } from '../core/errors.ts';
+import { backendUnavailable, CallFSError, invalidPath } from '../core/errors.ts';
 import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import { MAX_MOVED_PATH_BYTES } from '../metadata/metadata-store.ts';
@@ -75,7 +75,12 @@ async function copyBelow(context: EngineContext, request: CopyRequest, topId: st
   const copyOne = async ({ task, originalsHolder, sizeBytes }: FileToCopy): Promise<void> => {
     try {
       const instanceId = request.instanceId ?? (await holderOf(originalsHolder));
-      if ((await hands.copyInto(instanceId, task, either)) === 'gone') return;
+      const copying = hands.copyInto(instanceId, task, either);
+      const copied = copying.catch(async (error) => {
+        if (!(await mayCopyInstead(context, request, instanceId, error))) throw error;
+        return hands.copyInto(context.instanceId, task, either);
+      });
+      if ((await copied) === 'gone') return;
       progress.filesDone += 1;
       progress.bytesDone += sizeBytes;
     } catch (error) {
@@ -87,6 +92,17 @@ async function copyBelow(context: EngineContext, request: CopyRequest, topId: st
   await lanes.catch((error) => {
     throw signal.aborted ? signal.reason : (failed.signal.reason ?? error);
   });
+}
+
+/** The original's holder does not answer, but this instance may reach the bytes, too. */
+async function mayCopyInstead(
+  { sharesBucketWith }: EngineContext,
+  { instanceId: named }: CopyRequest,
+  holder: string,
+  error: unknown,
+): Promise<boolean> {
+  const isSilent = error instanceof CallFSError && (error.code === 'PROXY_ERROR' || error.code === 'PEER_TIMEOUT');
+  return isSilent && named === undefined && ((await sharesBucketWith?.(holder)) ?? false);
 }
 
 interface FileToCopy {

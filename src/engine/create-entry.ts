@@ -1,10 +1,11 @@
 /** POST: creates a file or a directory where nothing is, with the parents that are missing. */
-import type { DirectoryEntry, Entry, EntryType, FileEntry } from '../core/entry.ts';
+import type { BackendType, DirectoryEntry, Entry, EntryType, FileEntry } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import type { User } from '../core/permissions.ts';
 import { evaluatePreconditions, type Preconditions } from '../core/preconditions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { CreateOutcome, NewEntry } from '../metadata/metadata-store.ts';
+import { chooseBackend } from './choose-backend.ts';
 import type { Elsewhere, EngineContext, Upload } from './engine-context.ts';
 import { EntryConflict } from './entry-conflict.ts';
 import { type Creator, newDirectory, newFile } from './new-entry.ts';
@@ -25,6 +26,8 @@ export interface CreateRequest extends Pick<Creator, 'finishesUpload'> {
 
 export interface CreateFileRequest extends CreateRequest {
   readonly contentType: string | null;
+  /** Where its bytes shall be kept; undefined: where they are, or where new files go. */
+  readonly backendType: BackendType | undefined;
   readonly upload: Upload;
 }
 
@@ -39,18 +42,22 @@ export async function createFile(
   request: CreateFileRequest,
 ): Promise<CreatedFile | Elsewhere<undefined>> {
   await resolveCreatable(context, request, 'file');
-  const elsewhere = await placeElsewhere(context, request.forwarded);
+  const elsewhere = await placeElsewhere(context, request.forwarded, request.backendType);
   if (elsewhere) return elsewhere;
-  await assertFits(context, context.defaultBackend, request.upload);
-  await using staged = await stageUpload(context, context.defaultBackend, request.upload);
+  const backendType = chooseBackend(context, request.backendType, undefined);
+  await assertFits(context, backendType, request.upload);
+  await using staged = await stageUpload(context, backendType, request.upload);
   const entry = await retryWhileChanging(() => commitFile(context, request, staged));
   return { kind: 'created', entry };
 }
 
+/** What a commit needs to know: the bytes are staged, and so is where they are. */
+export type CommitRequest = Omit<CreateFileRequest, 'upload' | 'backendType'>;
+
 /** Undefined: what was found on the way is not so any more. @throws EntryConflict */
 export async function commitFile(
   context: EngineContext,
-  request: Omit<CreateFileRequest, 'upload'>,
+  request: CommitRequest,
   staged: StagedUpload,
 ): Promise<FileEntry | undefined> {
   const file = staged.asFile(request.contentType);

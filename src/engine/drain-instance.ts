@@ -57,12 +57,13 @@ export async function drainInstance(context: DrainContext, request: DrainRequest
   const { store } = context;
   const { instanceId, signal } = request;
   const targets = new SurveyedTargets(context);
+  const bucketId = (await store.findInstance(instanceId))?.bucketId;
   const countLeft = (): Promise<Amount> => countHeld(store, instanceId);
   const mover = new FileMover({
     ...request,
     files: () => filesOf(store, instanceId),
     countLeft,
-    chooseTarget: ({ sizeBytes }) => targets.choose(sizeBytes),
+    chooseTarget: ({ sizeBytes, backendType }) => targets.choose(sizeBytes, backendType === 's3' ? bucketId : ''),
     move: context.move,
     onTargetFailed: (targetId) => targets.suspend(targetId),
     patienceMs: PATIENCE_MS,
@@ -108,9 +109,9 @@ class SurveyedTargets {
   }
 
   /** @returns undefined: none can take so many bytes now */
-  async choose(sizeBytes: number): Promise<string | undefined> {
+  async choose(sizeBytes: number, bucketId = ''): Promise<string | undefined> {
     await this.survey();
-    return this.#targets.choose(sizeBytes);
+    return this.#targets.choose(sizeBytes, bucketId);
   }
 
   suspend(targetId: string): void {
@@ -171,9 +172,15 @@ function awaitMark(store: MetadataStore, instanceId: string): Mark {
 
 /** @returns removals that are still left after a while */
 async function awaitSettled(store: MetadataStore, instanceId: string, signal: AbortSignal): Promise<number> {
-  for (const start = performance.now(); ; ) {
+  let seen = await store.findInstance(instanceId);
+  const start = performance.now();
+  for (let seenAtMs = start; ; ) {
     const rows = await store.listOutbox(instanceId, OUTBOX_LOOK);
-    if (rows.length === 0 || signal.aborted || performance.now() - start > SETTLE_MS) return rows.length;
+    const now = await store.findInstance(instanceId);
+    if (now?.beat !== seen?.beat) [seen, seenAtMs] = [now, performance.now()];
+    // What does not run follows nothing.
+    const isDead = now === undefined || now.stopped || performance.now() - seenAtMs > DEAD_AFTER_MS;
+    if (rows.length === 0 || signal.aborted || isDead || performance.now() - start > SETTLE_MS) return rows.length;
     await pause(LOOK_EVERY_MS);
   }
 }

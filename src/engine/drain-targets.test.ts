@@ -49,3 +49,15 @@ test('one that goes away gets nothing, one that comes gets its part', () => {
   targets.update([{ instanceId: 'b', freeBytes: undefined }]);
   assert.equal(targets.choose(1), 'b');
 });
+
+test('a file in a bucket goes to who has the bucket, whatever its size, and to others only when there is nobody', () => {
+  const targets = new DrainTargets();
+  targets.update([
+    { instanceId: 'roomy', freeBytes: 1_000_000_000, bucketId: 'other' },
+    { instanceId: 'sharer', freeBytes: 10_000, bucketId: 'shared' },
+  ]);
+  assert.equal(targets.choose(1_000_000, 'shared'), 'sharer');
+  assert.equal(targets.choose(1_000_000), 'roomy');
+  targets.suspend('sharer', 60_000);
+  assert.equal(targets.choose(1_000_000, 'shared'), 'roomy');
+});

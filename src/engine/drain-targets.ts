@@ -4,6 +4,8 @@ export interface DrainTarget {
   readonly instanceId: string;
   /** Undefined: it does not tell. */
   readonly freeBytes: number | undefined;
+  /** Names the bucket that it keeps files in; undefined or empty: none. */
+  readonly bucketId?: string;
 }
 
 /** What a file costs beside its bytes, so that empty ones are spread, too. */
@@ -29,12 +31,18 @@ export class DrainTargets {
     }
   }
 
-  /** The one that has got least in proportion to its room; undefined: none can take so many bytes now. */
-  choose(sizeBytes: number): string | undefined {
-    const cost = sizeBytes + BYTES_PER_FILE;
+  /**
+   * The one that has got least in proportion to its room.
+   * @param bucketId where the file lies; who has that bucket is preferred, because the bytes stay. Empty: on a disk
+   * @returns undefined: none can take so many bytes now
+   */
+  choose(sizeBytes: number, bucketId = ''): string | undefined {
+    const awake = [...this.#candidates.values()].filter((each) => each.suspendedUntilMs <= performance.now());
+    const sharers = bucketId === '' ? [] : awake.filter((each) => each.bucketId === bucketId);
+    const cost = BYTES_PER_FILE + (sharers.length > 0 ? 0 : sizeBytes);
+    const able = sharers.length > 0 ? sharers : awake.filter((each) => roomOf(each) >= cost);
     let best: Candidate | undefined;
-    for (const candidate of this.#candidates.values()) {
-      if (candidate.suspendedUntilMs > performance.now() || roomOf(candidate) < cost) continue;
+    for (const candidate of able) {
       if (!best || fillOf(candidate, cost) < fillOf(best, cost)) best = candidate;
     }
     if (best) best.load += cost;

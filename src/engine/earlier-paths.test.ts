@@ -6,7 +6,7 @@ import type { MovedPath, OutboxItem } from '../metadata/metadata-store.ts';
 import { concerns, earlierPaths } from './earlier-paths.ts';
 
 const move = (path: string, to: string, seq = 1): MovedPath => ({
-  ...{ kind: 'move', seq, instanceId: 'here', entryId: 'entry', content: undefined },
+  ...{ kind: 'move', seq, instanceId: 'here', backendType: 'localfs', entryId: 'entry', content: undefined },
   ...{ path: path as VirtualPath, to: to as VirtualPath },
 });
 

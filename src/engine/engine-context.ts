@@ -24,8 +24,16 @@ export interface EngineContext {
   readonly fetchContent: (entry: FileEntry, path: VirtualPath, requestId?: string) => AsyncIterable<Uint8Array>;
   /** Whether this instance shall hold nothing any more; about a second old. */
   readonly isDraining: () => boolean;
-  /** Another instance that new files may go to while this one is being drained; undefined: there is none now. */
-  readonly findTaker: () => Promise<string | undefined>;
+  /**
+   * Another instance that new files may go to while this one is being drained; undefined: there is none now.
+   * @param backendType only one that has it; undefined: any
+   */
+  readonly findTaker: (backendType?: BackendType) => Promise<string | undefined>;
+  /**
+   * Whether an instance keeps files in the very bucket that this one has, whether that instance runs or not; false for
+   * one that nobody knows. Undefined: this instance has no bucket.
+   */
+  readonly sharesBucketWith?: ((instanceId: string) => Promise<boolean>) | undefined;
   /** Told when a file that was changed outside CallFS became a new version. */
   readonly onAdopted: (path: VirtualPath) => void;
 }

@@ -1,5 +1,6 @@
 /** Forgets an instance that is gone for good, with the entries of the files that are lost with it when that is asked for. */
-import type { InstanceRecord, LocatedFile, MetadataStore } from '../metadata/metadata-store.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
+import type { LocatedFile, MetadataStore } from '../metadata/metadata-store.ts';
 import { filesOf } from './files-of.ts';
 import { unknownInstance } from './report-instance.ts';
 
@@ -38,6 +39,7 @@ export async function forgetInstance(
   for await (const file of filesOf(store, instanceId)) files.push(file);
   const isNamed = record || files.length > 0 || (await store.countDirectories(instanceId)) > 0;
   if (!isNamed) throw await unknownInstance(store, instanceId);
+  await assertLost(store, record, files);
   if (files.length !== lostFiles) throw holdsFiles(instanceId, files.length, lostFiles);
   const heir = await findHeir(store, instanceId);
   const outcome = await store.removeInstance({ instanceId, expect: record, lostFiles, heir });
@@ -51,6 +53,25 @@ export async function forgetInstance(
         `${instanceId} shows a sign of life, or was removed by somebody else just now: nothing was done.`,
       );
   }
+}
+
+/** @throws Error when others reach some of the files, too: those need nobody but another owner */
+async function assertLost(
+  store: MetadataStore,
+  record: InstanceRecord | undefined,
+  files: readonly LocatedFile[],
+): Promise<void> {
+  const kept = files.filter(({ entry }) => entry.backendType === 's3').length;
+  if (!record || record.bucketId === '' || kept === 0) return;
+  const others = (await store.listInstances()).filter(
+    ({ id, bucketId }) => id !== record.id && bucketId === record.bucketId,
+  );
+  if (others.length === 0) return;
+  throw new Error(
+    `${record.id} holds ${files.length} ${files.length === 1 ? 'file' : 'files'}; ${kept} of them in a bucket that ` +
+      `${others.map(({ id }) => id).join(', ')} has, too. Run "callfs node drain ${record.id}" first: it hands these over, ` +
+      'also while the instance is down.',
+  );
 }
 
 function holdsFiles(instanceId: string, files: number, given: number): Error {

@@ -10,13 +10,13 @@ test('all links that expired more than a day ago are removed, however many, and 
   await using store = new MemoryMetadataStore();
   const clock = { now: () => 10 * DAY_MS };
   const add = (digest: string, expiresAtMs: number) =>
-    store.addLink({ digest, entryId: 'e', userName: 'u', expiresAtMs });
+    store.links.add({ digest, entryId: 'e', userName: 'u', expiresAtMs });
   for (let count = 0; count < 2500; count++) await add(`old-${count}`, count);
   await add('of-yesterday', 9 * DAY_MS);
   await add('alive', 11 * DAY_MS);
   assert.equal(await forgetLinks({ store, clock }), 2500);
-  assert.equal(await store.findLink('old-0'), undefined);
-  assert(await store.findLink('of-yesterday'));
-  assert(await store.findLink('alive'));
+  assert.equal(await store.links.find('old-0'), undefined);
+  assert(await store.links.find('of-yesterday'));
+  assert(await store.links.find('alive'));
   assert.equal(await forgetLinks({ store, clock }), 0);
 });

@@ -10,7 +10,7 @@ export async function forgetLinks({ store, clock }: Pick<EngineContext, 'store' 
   const expiredBeforeMs = clock.now() - KEPT_MS;
   let total = 0;
   for (;;) {
-    const count = await store.forgetLinks({ expiredBeforeMs, limit: AT_ONCE });
+    const count = await store.links.forget({ expiredBeforeMs, limit: AT_ONCE });
     total += count;
     if (count < AT_ONCE) return total;
   }

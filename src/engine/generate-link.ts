@@ -23,6 +23,6 @@ export async function generateLink(context: LinkContext, request: GenerateLink):
   const token = newToken();
   const expiresAtMs = context.clock.now() + request.lifetimeMs;
   const digest = digestOf(context, token);
-  await context.store.addLink({ digest, entryId: entry.id, userName: request.user.name, expiresAtMs });
+  await context.store.links.add({ digest, entryId: entry.id, userName: request.user.name, expiresAtMs });
   return { token, expiresAtMs };
 }

@@ -4,8 +4,9 @@
  */
 import { backendUnavailable, type CallFSError } from '../core/errors.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
 import type { JobKind, JobRecord } from '../metadata/job-store.ts';
-import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { noProgress, type Work } from './work.ts';
 
 export interface JobsOptions {

@@ -14,6 +14,7 @@ import { relocateTree } from './relocate-tree.ts';
 import { type DestinationRequest, nameOf, resolveDestination } from './resolve-destination.ts';
 import { getEntry, type ResolvedPath, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
+import { isShared, takeOver } from './shared-bucket.ts';
 import { takeBytes } from './take-bytes.ts';
 import type { Work } from './work.ts';
 
@@ -36,6 +37,10 @@ export async function moveEntry(context: EngineContext, request: MoveRequest, wo
     const plan = await planMove(context, request);
     if (plan.kind === 'elsewhere') return plan;
     const { entry } = plan.source;
+    if (entry.type === 'file' && (await changesOnlyOwner(context, request, entry))) {
+      await takeOver(context, entry);
+      return undefined;
+    }
     const move = toMoveEntry(context, request, plan);
     const outcome =
       entry.type === 'file' && isRelocated(context, request, entry)
@@ -91,6 +96,7 @@ function toMoveEntry(context: EngineContext, request: MoveRequest, { source, tar
     entryId: entry.id,
     from: { parentId: entry.parentId, name: entry.name },
     expectContentId: conditional ? entry.contentId : undefined,
+    expectInstanceId: entry.type === 'file' ? entry.instanceId : undefined,
     to: isInPlace
       ? { parentId: entry.parentId, missingParents: [], name: entry.name }
       : { parentId: target.parent.id, missingParents: directories, name: nameOf(request.destination) },
@@ -103,10 +109,19 @@ function isRelocated(context: EngineContext, { backendType }: MoveRequest, entry
   return entry.instanceId !== context.instanceId || (backendType !== undefined && backendType !== entry.backendType);
 }
 
-/** The bytes are copied before the commit; who held them removes them after it. */
-async function moveWithBytes(
+/** The file is to be this instance's and lies in a bucket that this one has, too: its bytes stay where they are. */
+async function changesOnlyOwner(
   context: EngineContext,
-  request: MoveRequest,
+  { backendType }: MoveRequest,
+  entry: FileEntry,
+): Promise<boolean> {
+  return (backendType === undefined || backendType === entry.backendType) && (await isShared(context, entry));
+}
+
+/** The bytes are copied before the commit; who held them removes them after it. */
+export async function moveWithBytes(
+  context: EngineContext,
+  request: Pick<MoveRequest, 'path' | 'backendType'>,
   entry: FileEntry,
   move: MoveEntry,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-/** The bytes of exactly one content of this instance, for whoever takes them over. */
+/** The bytes of exactly one content, for whoever takes them over. */
 import { PassThrough } from 'node:stream';
 import type { ContentReader } from '../backends/backend.ts';
 import type { FileEntry } from '../core/entry.ts';
@@ -7,6 +7,7 @@ import type { User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { EngineContext } from './engine-context.ts';
 import { type OpenedFile, readFile } from './read-file.ts';
+import { isShared } from './shared-bucket.ts';
 
 /** Instances trust each other; who may move a file was decided before its bytes are asked for. */
 const INSTANCE: User = { name: 'callfs-instance', uid: 0, gid: 0, groups: [], admin: true };
@@ -27,6 +28,22 @@ export async function* openContent(
   path: VirtualPath,
 ): AsyncGenerator<Uint8Array> {
   await using reader = (await findContent(context, path, contentId)).reader;
+  yield* bytesOf(reader);
+}
+
+/** The bytes of a content, read here when this instance holds or reaches it, else asked of the instance that holds it. */
+export async function* contentFrom(
+  context: EngineContext,
+  entry: FileEntry,
+  path: VirtualPath,
+): AsyncGenerator<Uint8Array> {
+  if (entry.instanceId === context.instanceId) return yield* openContent(context, entry, path);
+  if (!(await isShared(context, entry))) return yield* context.fetchContent(entry, path);
+  const found = await readFile(context, { user: INSTANCE, path, namesDirectory: false });
+  if (found.kind === 'elsewhere') return yield* context.fetchContent(entry, path);
+  if (found.kind === 'directory') throw notFound(path);
+  await using reader = found.reader;
+  if (found.entry.contentId !== entry.contentId) throw notFound(path);
   yield* bytesOf(reader);
 }
 

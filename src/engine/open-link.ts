@@ -64,7 +64,7 @@ async function followLink<F extends { readonly entry: FileEntry }>(
   look: (user: User, path: VirtualPath, entryId: string) => Promise<F | undefined>,
 ): Promise<F & FoundLink> {
   const digest = digestOf(context, token);
-  const link = isToken(token) ? await context.store.findLink(digest) : undefined;
+  const link = isToken(token) ? await context.store.links.find(digest) : undefined;
   if (!link) throw new CallFSError('NOT_FOUND', 'There is no such link.');
   const user = context.findUser(link.userName);
   if (link.used || link.expiresAtMs <= context.clock.now() || !user) throw linkGone();

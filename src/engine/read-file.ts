@@ -1,4 +1,4 @@
-/** GET and HEAD: what is at a path, and its bytes when this instance holds them. */
+/** GET and HEAD: what is at a path, and its bytes when this instance holds or reaches them. */
 import type { Backend, ContentReader, FoundContent } from '../backends/backend.ts';
 import type { DirectoryEntry, FileEntry } from '../core/entry.ts';
 import { backendUnavailable, permissionDenied } from '../core/errors.ts';
@@ -9,6 +9,7 @@ import { concerns, earlierPaths } from './earlier-paths.ts';
 import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { getEntry, pathsVersionOf, resolvePath } from './resolve-path.ts';
 import { retryWhileChanging } from './retry-while-changing.ts';
+import { isShared } from './shared-bucket.ts';
 
 export interface ReadRequest {
   readonly user: User;
@@ -34,7 +35,7 @@ export interface FoundDirectory {
   readonly entry: DirectoryEntry;
 }
 
-/** Opens a file of this instance; the reader's bytes are those of the entry, checked on disk. */
+/** Opens a file that this instance holds or reaches; the reader's bytes are those of the entry, checked where they lie. */
 export async function readFile(
   context: EngineContext,
   request: ReadRequest,
@@ -79,16 +80,20 @@ async function lookAt<F extends FoundFile>(
   return retryWhileChanging(async () => {
     const { entry, pathsVersion } = await resolveReadable(context, request);
     if (entry.type === 'directory') return { kind: 'directory', entry };
-    if (entry.instanceId !== context.instanceId) return atOwner(entry);
+    const isOwn = entry.instanceId === context.instanceId;
+    if (!isOwn && !(await isShared(context, entry))) return atOwner(entry);
     const backend = backendFor(context, entry.backendType);
     const found = await look(backend, entry, path);
     if (typeof found !== 'string') return found;
-    // Replaced or removed since it was resolved? Then the next resolution tells; only then is the disk in doubt.
-    if (lookedFor !== entry.contentId) {
-      lookedFor = entry.contentId;
+    // Replaced, removed or settled since it was resolved? Then the next resolution tells; only then is the disk in doubt.
+    const place = `${entry.contentId} ${entry.storageKey}`;
+    if (lookedFor !== place) {
+      lookedFor = place;
       return undefined;
     }
-    const unsettled = await context.store.listOutbox(context.instanceId, OUTBOX_LIMIT);
+    // What was changed outside CallFS only the owner adopts.
+    if (!isOwn) return atOwner(entry);
+    const unsettled = await context.store.listOutbox(context.instanceId, OUTBOX_LIMIT, entry.backendType);
     for (const earlier of earlierPaths(path, unsettled)) {
       const there = await look(backend, entry, earlier);
       if (typeof there !== 'string') return there;

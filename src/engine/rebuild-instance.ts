@@ -71,7 +71,11 @@ export class InstanceRebuild {
       );
     }
     await this.#restoreAll(inOrder(entries.filter(isDirectory)));
-    await this.#restoreFiles(entries.filter(isFile), disk);
+    const files = entries.filter(isFile);
+    const isOnDisk = ({ entry }: LocatedFileEntry): boolean => entry.backendType === holdings.type;
+    await this.#restoreFiles(files.filter(isOnDisk), disk);
+    // Their bytes are where they were: the disk has nothing to say about them.
+    await this.#restoreAll(files.filter((file) => !isOnDisk(file)));
     await this.#reportRest(disk);
   }
 
@@ -250,9 +254,10 @@ export class InstanceRebuild {
   }
 
   async #align(): Promise<void> {
-    const { store, instanceId } = this.#context;
+    const { store, instanceId, holdings } = this.#context;
     const placeholders = await findPlaceholders(store);
-    const pending = (await store.listOutbox(instanceId, Number.MAX_SAFE_INTEGER)).filter((row) => row.kind === 'move');
+    const rows = await store.listOutbox(instanceId, Number.MAX_SAFE_INTEGER, holdings.type);
+    const pending = rows.filter((row) => row.kind === 'move');
     for (const some of batches([...this.#placed.keys()])) {
       const misplaced: Misplacement[] = [];
       for (const { entry, path: to, above } of await store.describeEntries(some)) {

@@ -1,5 +1,5 @@
 /** DELETE: removes a file, an empty directory, or a whole tree. */
-import { type Entry, type FileEntry, ROOT_ID } from '../core/entry.ts';
+import { type BackendType, type Entry, type FileEntry, ROOT_ID } from '../core/entry.ts';
 import { CallFSError, permissionDenied } from '../core/errors.ts';
 import { faultPoint } from '../core/fault-point.ts';
 import { maySeverChild } from '../core/permissions.ts';
@@ -22,6 +22,8 @@ export interface Removed {
   readonly kind: 'removed';
   /** Files and directories. */
   readonly count: number;
+  /** Where the file was kept; of a directory the one that it was made with. */
+  readonly backendType: BackendType;
 }
 
 /** Directories are removed by whichever instance is asked; a file only by the one that holds it. */
@@ -39,7 +41,7 @@ export async function removeEntry(
     switch (outcome.kind) {
       case 'removed':
         for (const backend of context.backends.values()) backend.outboxPending();
-        return { kind: 'removed', count: 'count' in outcome ? outcome.count : 1 };
+        return { kind: 'removed', count: 'count' in outcome ? outcome.count : 1, backendType: entry.backendType };
       case 'not-empty':
         throw notEmpty(request.path);
       case 'denied':
@@ -70,6 +72,7 @@ function remove(
   return context.store.removeEntry({
     entryId: entry.id,
     expectContentId: conditional ? entry.contentId : undefined,
+    expectInstanceId: entry.type === 'file' ? context.instanceId : undefined,
   });
 }
 

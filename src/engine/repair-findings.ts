@@ -87,7 +87,7 @@ async function adopt(context: CheckContext, entry: FileEntry, path: VirtualPath)
     instanceId,
     backendType: entry.backendType,
     takeOver: false,
-    content: { ...content, contentId: ids.next() },
+    content: content.contentId === entry.contentId ? { ...content, contentId: ids.next() } : content,
     contentType: undefined,
     mtimeMs,
     discardPrevious: false,
@@ -121,7 +121,7 @@ async function settle(
   const wanting = findings.filter(needsSettling);
   for (const finding of wanting) {
     const { subject, diagnosis } = finding;
-    if (subject.about !== 'entry' || diagnosis.kind !== 'misplaced-bytes' || diagnosis.area !== 'long-names') continue;
+    if (subject.about !== 'entry' || diagnosis.kind !== 'misplaced-bytes' || diagnosis.area === 'staging') continue;
     await attempt(finding, async () => {
       await holdings.bringBack(subject.entry.contentId);
       return undefined;
@@ -129,17 +129,26 @@ async function settle(
   }
   const hasForgotten = findings.some((finding) => finding.kind === 'missing-bytes' && deeds.has(finding));
   if (wanting.length === 0 && !hasForgotten) return;
-  const settled = holdings.settle(contentLedger(instanceId, store), catalogLedger(instanceId, store));
+  const settled = holdings.settle(contentLedger(instanceId, store, holdings.type), catalogLedger(instanceId, store));
   for (const finding of wanting) await attempt(finding, () => settled.then(() => SETTLED[finding.kind]));
   // Failed with findings that wanted it: told there.
   if (wanting.length === 0) await settled;
 }
 
 async function repairRest({ holdings, store }: CheckContext, finding: Finding): Promise<string | undefined> {
-  const { subject, kind } = finding;
+  const { subject, kind, diagnosis } = finding;
   if (kind === 'unknown-file' && subject.about === 'file') {
+    if (diagnosis.kind === 'unknown-file' && diagnosis.kept) return undefined;
     const to = await holdings.moveAside(subject.file);
     return to === undefined ? undefined : `moved it to ${to}`;
+  }
+  if (kind === 'leftover-staging' && subject.about === 'file') {
+    await holdings.removeStaged?.(subject.file);
+    return 'removed it';
+  }
+  if (subject.about === 'unfinished') {
+    await holdings.removeUnfinished?.(subject.bytes);
+    return 'removed them';
   }
   if (subject.about === 'upload') {
     await holdings.removeUpload(subject.id);

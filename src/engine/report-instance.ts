@@ -1,6 +1,7 @@
 /** What the namespace says one instance holds, whether that runs, is down or was never registered. */
 import { namesOf } from '../core/virtual-path.ts';
-import type { InstanceRecord, MetadataStore } from '../metadata/metadata-store.ts';
+import type { InstanceRecord } from '../metadata/instance-store.ts';
+import type { MetadataStore } from '../metadata/metadata-store.ts';
 import { filesOf } from './files-of.ts';
 
 export interface Held {

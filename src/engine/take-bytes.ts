@@ -2,8 +2,10 @@
 import type { BackendType, FileEntry } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
+import { assertHasBackend } from './choose-backend.ts';
 import type { EngineContext } from './engine-context.ts';
-import { openContent } from './open-content.ts';
+import { contentFrom } from './open-content.ts';
+import { isShared } from './shared-bucket.ts';
 import { type StagedUpload, stageClone, stageCopy } from './staged-upload.ts';
 import type { WorkProgress } from './work.ts';
 
@@ -20,20 +22,18 @@ export interface TakeBytes {
 /** @returns undefined: the file has been replaced, or has gone elsewhere */
 export async function takeBytes(context: EngineContext, request: TakeBytes): Promise<StagedUpload | undefined> {
   const { entry, path, backendType, signal, progress } = request;
-  const isHere = entry.instanceId === context.instanceId;
-  if (!context.backends.has(backendType)) {
-    throw new CallFSError('BAD_REQUEST', `Instance ${context.instanceId} has no ${backendType} backend configured.`);
-  }
+  const isReached = entry.instanceId === context.instanceId || (await isShared(context, entry));
+  assertHasBackend(context, backendType);
   signal.throwIfAborted();
   const before = progress?.bytesDone ?? 0;
   try {
-    const clone = isHere && backendType === entry.backendType ? await stageClone(context, entry, path) : undefined;
+    const clone = isReached && backendType === entry.backendType ? await stageClone(context, entry, path) : undefined;
     if (clone) {
       if (progress) progress.bytesDone += entry.sizeBytes;
       return clone;
     }
-    const bytes = isHere ? openContent(context, entry, path) : context.fetchContent(entry, path);
-    return await stageCopy(context, backendType, entry, watched(bytes, signal, progress));
+    const bytes = watched(contentFrom(context, entry, path), signal, progress);
+    return await stageCopy(context, backendType, entry, bytes);
   } catch (error) {
     if (progress) progress.bytesDone = before;
     if (error instanceof CallFSError && error.code === 'FILE_NOT_FOUND') return undefined;

@@ -1,5 +1,6 @@
 /** What resumable uploads work with beside the rest, and how one is found. */
 import type { PartialContents } from '../backends/partial-contents.ts';
+import type { BackendType } from '../core/entry.ts';
 import { backendUnavailable, CallFSError } from '../core/errors.ts';
 import type { User } from '../core/permissions.ts';
 import type { Preconditions } from '../core/preconditions.ts';
@@ -20,12 +21,14 @@ export interface UploadTarget {
   /** Undefined: the default. */
   readonly mode: number | undefined;
   readonly contentType: string | null;
+  /** Where the file's bytes shall be kept; undefined: where they are, or where new files go. */
+  readonly backendType: BackendType | undefined;
   /** A file that is there is replaced; otherwise nothing may be there. */
   readonly overwrite: boolean;
   readonly preconditions: Preconditions;
 }
 
-/** Where their bytes go, whatever the backend of new files is: only a disk keeps what is not complete. */
+/** Where their bytes are until they are complete, whatever the backend of the file: only a disk keeps what is not. */
 export const UPLOADS_BACKEND = 'localfs';
 
 /** So long after its last byte an upload that is not finished is kept. */

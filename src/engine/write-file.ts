@@ -4,8 +4,9 @@ import { isADirectory, permissionDenied } from '../core/errors.ts';
 import { permits, WRITE } from '../core/permissions.ts';
 import { hasPreconditions } from '../core/preconditions.ts';
 import { assertUnchanged } from './assert-unchanged.ts';
-import { type CreateFileRequest, insertAt } from './create-entry.ts';
-import { atOwner, backendFor, type Elsewhere, type EngineContext } from './engine-context.ts';
+import { chooseBackend } from './choose-backend.ts';
+import { type CommitRequest, type CreateFileRequest, insertAt } from './create-entry.ts';
+import { atOwner, type Elsewhere, type EngineContext } from './engine-context.ts';
 import { newFile } from './new-entry.ts';
 import { placeElsewhere } from './place-new-entry.ts';
 import { assertMayCreate, type ResolvedPath, resolvePath } from './resolve-path.ts';
@@ -14,8 +15,6 @@ import { assertFits, type StagedUpload, stageUpload } from './staged-upload.ts';
 
 /** When `forwarded` and the file went to another instance while the body arrived, the new content stays here. */
 export type WriteFileRequest = CreateFileRequest;
-
-type WriteRequest = Omit<WriteFileRequest, 'upload'>;
 
 export interface WrittenFile {
   readonly kind: 'written';
@@ -39,9 +38,9 @@ export async function writeFile(
 ): Promise<WrittenFile | WrittenElsewhere> {
   const { entry } = await resolveWritable(context, request);
   if (entry && entry.instanceId !== context.instanceId) return { ...atOwner(entry), staged: undefined };
-  const elsewhere = entry ? undefined : await placeElsewhere(context, request.forwarded);
+  const elsewhere = entry ? undefined : await placeElsewhere(context, request.forwarded, request.backendType);
   if (elsewhere) return { ...elsewhere, staged: undefined };
-  const backendType = entry?.backendType ?? context.defaultBackend;
+  const backendType = chooseBackend(context, request.backendType, entry);
   await assertFits(context, backendType, request.upload);
   return writeStaged(context, request, await stageUpload(context, backendType, request.upload));
 }
@@ -65,7 +64,7 @@ export async function writeStaged(
 /** Undefined: what was found on the way is not so any more. */
 export async function commitWrite(
   context: EngineContext,
-  request: WriteRequest,
+  request: CommitRequest,
   staged: StagedUpload,
 ): Promise<WrittenFile | WrittenElsewhere | undefined> {
   const target = await resolveWritable(context, request);
@@ -78,7 +77,7 @@ export async function commitWrite(
 
 async function commitCreation(
   context: EngineContext,
-  request: WriteRequest,
+  request: CommitRequest,
   staged: StagedUpload,
   target: Writable,
 ): Promise<WrittenFile | undefined> {
@@ -92,7 +91,7 @@ async function commitCreation(
 
 async function commitReplacement(
   context: EngineContext,
-  request: WriteRequest,
+  request: CommitRequest,
   staged: StagedUpload,
   entry: FileEntry,
   takeOver: boolean,
@@ -113,12 +112,13 @@ async function commitReplacement(
     });
   const outcome = await staged.commit(replace, ({ kind }) => kind === 'replaced');
   if (outcome.kind !== 'replaced') return undefined;
-  backendFor(context, backendType).outboxPending();
+  // The bytes that became garbage may lie in another backend than the new ones.
+  for (const backend of context.backends.values()) backend.outboxPending();
   return { kind: 'written', entry: outcome.entry, created: false };
 }
 
 /** Everything that can forbid the write: the path, the permissions, the conditions. */
-export async function resolveWritable(context: EngineContext, request: WriteRequest): Promise<Writable> {
+export async function resolveWritable(context: EngineContext, request: CommitRequest): Promise<Writable> {
   const { user, path } = request;
   const resolved = await resolvePath(context, user, path);
   const { entry } = resolved;

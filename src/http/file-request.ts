@@ -1,5 +1,6 @@
 /** A request on `/v1/files/…`, parsed into what the use cases take. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BackendType } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import type { User } from '../core/permissions.ts';
 import type { Preconditions } from '../core/preconditions.ts';
@@ -10,6 +11,7 @@ import { parseDigests } from './digest-fields.ts';
 import type { HttpServices } from './http-services.ts';
 import { targetOf } from './request-state.ts';
 import { FILES, parseTarget } from './request-target.ts';
+import { BACKEND_TYPES } from './schemas/scalars.ts';
 
 export interface FileRequest {
   readonly user: User;
@@ -21,6 +23,7 @@ export interface FileRequest {
 export interface UploadRequest extends FileRequest {
   readonly mode: number | undefined;
   readonly contentType: string | null;
+  readonly backendType: BackendType | undefined;
   readonly upload: RequestUpload;
 }
 
@@ -53,6 +56,7 @@ export function parseUploadRequest(
     ...parsed,
     mode: parseMode(request.headers['x-callfs-mode'], 'X-CallFS-Mode'),
     contentType: declaredContentType(request.headers['content-type']),
+    backendType: parseBackendType(request.headers['x-callfs-backend'], 'X-CallFS-Backend'),
     upload: new ClientUpload(request.raw, reply.raw, parseDigests(request.headers)),
   };
 }
@@ -76,6 +80,14 @@ export function parseMode(header: string | string[] | undefined, name: string): 
   const mode = typeof header === 'string' && /^[0-7]{1,5}$/.test(header) ? Number.parseInt(header, 8) : Number.NaN;
   if (mode <= MAX_MODE) return mode;
   throw new CallFSError('BAD_REQUEST', `${name} must be an octal mode from 0000 to 1777, for example 0640.`);
+}
+
+/** @param name of the field, for the message @throws CallFSError BAD_REQUEST */
+export function parseBackendType(given: string | string[] | undefined, name: string): BackendType | undefined {
+  if (given === undefined) return undefined;
+  const type = BACKEND_TYPES.find((known) => known === given);
+  if (type) return type;
+  throw new CallFSError('BAD_REQUEST', `${name} must be one of ${BACKEND_TYPES.join(', ')}.`);
 }
 
 /** What curl and browsers send when nobody chose a type says nothing about the content. */

@@ -3,15 +3,21 @@
  * another instance's goes there. The one place that decides between answering, forwarding and 421.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type AnswerSink, ClientGone, type ExchangeBody } from '../cluster/exchange.ts';
-import type { Forwarder, ForwardRequest } from '../cluster/forward.ts';
+import type { Forwarder } from '../cluster/forward.ts';
 import { CallFSError } from '../core/errors.ts';
 import { encodePath, type VirtualPath } from '../core/virtual-path.ts';
 import type { Elsewhere } from '../engine/engine-context.ts';
+import { Failover } from './failover.ts';
 import type { HttpServices } from './http-services.ts';
-import { targetOf } from './request-state.ts';
-import { FILES, originForm } from './request-target.ts';
-import { ForwardedAnswer } from './response-sink.ts';
+import {
+  type Attempt,
+  type AttemptOutcome,
+  attempt,
+  type FailedAttempt,
+  type ForwardBody,
+  type OwnerExchange,
+} from './owner-attempt.ts';
+import { FILES } from './request-target.ts';
 
 /** The first try, and one after each fresh look-up. Owners do not change often enough to be missed every time. */
 const MAX_TRIES = 10;
@@ -28,16 +34,8 @@ export interface OwnerRoute<O> {
   readonly bodyFor: (elsewhere: ElsewhereOf<O>) => ForwardBody | undefined;
   /** Undefined: the owner is asked what the client has asked, and the client gets what it answers. */
   readonly exchange?: OwnerExchange | undefined;
-}
-
-/** What is asked of the owner, and who gets its answer, when neither is the client's own. */
-export interface OwnerExchange extends Pick<ForwardRequest, 'method' | 'target' | 'headers' | 'signal'> {
-  readonly answer: AnswerSink;
-}
-
-export interface ForwardBody extends ExchangeBody {
-  /** Whether another try can send the same bytes. */
-  readonly canRepeat: () => boolean;
+  /** @see FailoverOptions.isFenced; undefined: no */
+  readonly isFenced?: boolean | undefined;
 }
 
 /** @returns what the use case gave, or undefined when a peer's answer has gone to the client */
@@ -45,9 +43,10 @@ export async function routeToOwner<O extends { readonly kind: string }>(
   services: HttpServices,
   request: FastifyRequest,
   reply: FastifyReply,
-  { path, resource, run, bodyFor, exchange }: OwnerRoute<O>,
+  { path, resource, run, bodyFor, exchange, isFenced = false }: OwnerRoute<O>,
 ): Promise<Exclude<O, Elsewhere> | undefined> {
   const { state } = request;
+  const failover = new Failover(services, request, { path, method: exchange?.method ?? request.method, isFenced });
   let staysHere = false;
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const outcome = await run(staysHere);
@@ -57,16 +56,22 @@ export async function routeToOwner<O extends { readonly kind: string }>(
     }
     const { instanceId } = outcome;
     state.owner = instanceId;
+    if (await failover.takesOverForPeer(outcome)) continue;
     const forwarder = await assertMayForward(services, request, instanceId, { path, resource });
     state.route = 'peer';
     const body = bodyFor(outcome);
-    try {
-      const forwarded = await forward(forwarder, request, reply, { instanceId, body, exchange });
-      if (forwarded.kind === 'answered') return undefined;
-    } catch (error) {
+    const ask = (id: string, others: Omit<Attempt, 'instanceId' | 'exchange'>): Promise<AttemptOutcome> =>
+      attempt(forwarder, request, reply, { instanceId: id, exchange, ...others });
+    const asked = await ask(instanceId, { body, watch: await failover.watch(outcome) });
+    if (asked.kind === 'answered') return undefined;
+    if (asked.kind === 'failed') {
+      if (body && !body.canRepeat()) throw asked.error;
       // An instance that was only chosen, and has not got the body, is not needed.
-      if (outcome.entry !== undefined || !isUnreachable(error) || !body?.canRepeat()) throw error;
-      staysHere = true;
+      if (outcome.entry === undefined) staysHere = mayStayHere(asked, body);
+      else {
+        const askOther = (id: string) => ask(id, { body: bodyFor(outcome), watch: undefined });
+        if ((await failover.overcome(outcome, asked, askOther)) === 'answered') return undefined;
+      }
     }
     if (body && !body.canRepeat()) break;
   }
@@ -79,36 +84,10 @@ function isElsewhere<O extends { readonly kind: string }>(outcome: O): outcome i
   return outcome.kind === 'elsewhere';
 }
 
-function isUnreachable(error: unknown): boolean {
-  return error instanceof CallFSError && error.code === 'PROXY_ERROR';
-}
-
-interface Destination {
-  readonly instanceId: string;
-  readonly body: ForwardBody | undefined;
-  readonly exchange: OwnerExchange | undefined;
-}
-
-async function forward(
-  forwarder: Forwarder,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { instanceId, body, exchange }: Destination,
-) {
-  // It may have left while the use case asked the store; nothing would tell that again.
-  if (reply.raw.destroyed) throw new ClientGone('the client is gone');
-  const client = new AbortController();
-  const onClose = (): void => client.abort();
-  reply.raw.once('close', onClose);
-  const { method, headers, state } = request;
-  const own = { method, target: originForm(targetOf(request)), headers, answer: new ForwardedAnswer(reply, state) };
-  const { answer, ...asked } = exchange ?? own;
-  const signal = exchange ? AbortSignal.any([client.signal, exchange.signal]) : client.signal;
-  try {
-    return await forwarder.forward(instanceId, { ...asked, requestId: state.requestId, body, signal }, answer);
-  } finally {
-    reply.raw.off('close', onClose);
-  }
+/** @throws CallFSError the failure, when it is not sure that the instance has done nothing */
+function mayStayHere({ error }: FailedAttempt, body: ForwardBody | undefined): boolean {
+  if (error.code !== 'PROXY_ERROR' || !body) throw error;
+  return true;
 }
 
 /** @throws CallFSError MISDIRECTED_REQUEST for what was forwarded already, or when this instance does not forward */

@@ -24,6 +24,7 @@ export interface LongWork<O extends { readonly kind: string }> {
   /** What came of it, as a job shows it. */
   readonly toJson: (outcome: O) => object;
   readonly bodyFor: OwnerRoute<O>['bodyFor'];
+  readonly isFenced?: OwnerRoute<O>['isFenced'];
 }
 
 export interface Accepted {
@@ -38,7 +39,7 @@ export async function runWork<O extends { readonly kind: string }>(
   reply: FastifyReply,
   work: LongWork<O>,
 ): Promise<O | Accepted | undefined> {
-  const { path, bodyFor } = work;
+  const { path, bodyFor, isFenced } = work;
   const isAsync = prefersAsync(request.headers.prefer);
   using _told = tellStillWorking(request, reply, services.idleTimeoutMs);
   using client = untilClientLeaves(reply);
@@ -47,6 +48,7 @@ export async function runWork<O extends { readonly kind: string }>(
   return (await routeToOwner<O | Accepted | Elsewhere>(services, request, reply, {
     path,
     run,
+    isFenced,
     bodyFor: bodyFor as OwnerRoute<O | Accepted | Elsewhere>['bodyFor'],
   })) as O | Accepted | undefined;
 }

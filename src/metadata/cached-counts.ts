@@ -1,5 +1,6 @@
 /** Counts of all files, which cost a walk over the namespace, for those who ask often. */
-import type { InstanceFiles, MetadataStore } from './metadata-store.ts';
+import type { InstanceFiles } from './instance-store.ts';
+import type { MetadataStore } from './metadata-store.ts';
 
 /** How long the same counts are shown again. */
 const FRESH_MS = 10_000;

@@ -26,6 +26,9 @@ export interface CatalogStore {
   /** These entries as they are now. Those that are gone are left out. */
   describeEntries(entryIds: readonly string[]): Promise<readonly LocatedEntry[]>;
 
+  /** The entries whose contents lie under these keys of their backends: of several in different buckets, one key may be that of more. */
+  describeKeys(storageKeys: readonly string[]): Promise<readonly LocatedEntry[]>;
+
   /**
    * The files that an instance holds and the directories that it made, among the next `limit` entries by their ids,
    * whosever those are: how long it takes depends on nothing else.

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ROOT_ID } from '../core/entry.ts';
+import type { RegisterInstance } from './instance-store.ts';
 import { sampleDirectory, sampleFile } from './metadata-store.contract.ts';
-import type { MetadataStore, RegisterInstance } from './metadata-store.ts';
+import type { MetadataStore } from './metadata-store.ts';
 
 type Open = () => Promise<MetadataStore>;
 
@@ -134,6 +135,24 @@ function removing(open: Open): void {
     );
     assert.equal(await store.countDirectories('b'), 2);
     assert.equal(await store.registerInstance(registration('a')), true, 'the id may be used again');
+  });
+
+  it('leaves what it had to remove from a bucket to one that has the bucket, too, and runs', async () => {
+    await using store = await open();
+    const sharing = { stopped: 'bucket-1', b: 'bucket-2', c: 'bucket-1', a: 'bucket-1' };
+    for (const [id, bucketId] of Object.entries(sharing)) await store.registerInstance(registration(id, { bucketId }));
+    await store.markStopped('stopped', 'boot-of-stopped');
+    for (const backendType of ['s3', 'localfs'] as const) {
+      const entry = sampleFile(backendType, { instanceId: 'a', backendType });
+      await store.createEntry({ parentId: ROOT_ID, missingParents: [], entry });
+      await store.removeEntry({ entryId: entry.id, expectContentId: undefined });
+    }
+    const request = { instanceId: 'a', expect: await seen(store, 'a'), lostFiles: 0, heir: 'b' };
+    assert.equal((await store.removeInstance(request)).kind, 'removed');
+    assert.deepEqual(
+      (await store.listWholeOutbox(undefined, 10)).map(({ instanceId, path }) => [instanceId, path]),
+      [['c', '/s3']],
+    );
   });
 
   it('removes the files that are lost with it only when their number is known', async () => {

@@ -37,22 +37,22 @@ export interface ForgetLinks {
 }
 
 export interface LinkStore {
-  addLink(link: Link): Promise<void>;
+  add(link: Link): Promise<void>;
 
-  findLink(digest: string): Promise<StoredLink | undefined>;
+  find(digest: string): Promise<StoredLink | undefined>;
 
   /**
    * Reserves a link for one attempt. False: it is unknown, expired, used up or reserved for another attempt.
-   * Clocks of instances that differ can only take a claim away too early, which `useLink` then tells its holder.
+   * Clocks of instances that differ can only take a claim away too early, which `use` then tells its holder.
    */
-  claimLink(request: ClaimLink): Promise<boolean>;
+  claim(request: ClaimLink): Promise<boolean>;
 
   /** Uses up what is claimed. False: it is another's claim by now, or was never this one's; true for one claim at most. */
-  useLink(claimed: LinkClaimed): Promise<boolean>;
+  use(claimed: LinkClaimed): Promise<boolean>;
 
   /** Gives a claim back unused. Ignored when it is another's by now or the link is used up. */
-  releaseLink(claimed: LinkClaimed): Promise<void>;
+  release(claimed: LinkClaimed): Promise<void>;
 
   /** Removes links that expired long ago, whatever became of them; resolves to how many. */
-  forgetLinks(request: ForgetLinks): Promise<number>;
+  forget(request: ForgetLinks): Promise<number>;
 }

@@ -28,59 +28,59 @@ type Open = () => Promise<MetadataStore>;
 function claiming(open: Open): void {
   it('finds what was added, and nothing else', async () => {
     await using store = await open();
-    await store.addLink(link);
-    assert.deepEqual(await store.findLink(link.digest), { ...link, used: false });
-    assert.equal(await store.findLink('another'), undefined);
-    await assert.rejects(store.addLink(link), 'a digest names one link');
+    await store.links.add(link);
+    assert.deepEqual(await store.links.find(link.digest), { ...link, used: false });
+    assert.equal(await store.links.find('another'), undefined);
+    await assert.rejects(store.links.add(link), 'a digest names one link');
   });
 
   it('reserves a link for one attempt until its time is over or it is given back', async () => {
     await using store = await open();
-    await store.addLink(link);
-    assert.equal(await store.claimLink({ ...claim('one'), digest: 'another' }), false);
-    assert.equal(await store.claimLink(claim('one')), true);
-    assert.equal(await store.claimLink(claim('one')), true, 'repeated');
-    assert.equal(await store.claimLink(claim('two', 100)), false, 'still reserved');
-    assert.equal(await store.claimLink(claim('two', 101)), true, 'the time is over');
-    await store.releaseLink({ digest: link.digest, claimId: 'one' });
-    assert.equal(await store.claimLink(claim('three', 102)), false, 'only who has it can give it back');
-    await store.releaseLink({ digest: link.digest, claimId: 'two' });
-    assert.equal(await store.claimLink(claim('three', 102)), true);
+    await store.links.add(link);
+    assert.equal(await store.links.claim({ ...claim('one'), digest: 'another' }), false);
+    assert.equal(await store.links.claim(claim('one')), true);
+    assert.equal(await store.links.claim(claim('one')), true, 'repeated');
+    assert.equal(await store.links.claim(claim('two', 100)), false, 'still reserved');
+    assert.equal(await store.links.claim(claim('two', 101)), true, 'the time is over');
+    await store.links.release({ digest: link.digest, claimId: 'one' });
+    assert.equal(await store.links.claim(claim('three', 102)), false, 'only who has it can give it back');
+    await store.links.release({ digest: link.digest, claimId: 'two' });
+    assert.equal(await store.links.claim(claim('three', 102)), true);
   });
 
   it('reserves nothing that is expired', async () => {
     await using store = await open();
-    await store.addLink(link);
-    assert.equal(await store.claimLink(claim('late', link.expiresAtMs)), false);
-    assert.equal(await store.claimLink(claim('in time', link.expiresAtMs - 1)), true);
+    await store.links.add(link);
+    assert.equal(await store.links.claim(claim('late', link.expiresAtMs)), false);
+    assert.equal(await store.links.claim(claim('in time', link.expiresAtMs - 1)), true);
   });
 }
 
 function using(open: Open, reopen: Open | undefined): void {
   it('is used up by who has claimed it, and by nobody else', async () => {
     await using store = await open();
-    await store.addLink(link);
-    assert.equal(await store.useLink({ digest: link.digest, claimId: 'nobody' }), false);
-    await store.claimLink(claim('slow'));
-    await store.claimLink(claim('fast', 500));
-    assert.equal(await store.useLink({ digest: link.digest, claimId: 'slow' }), false, 'it came too late');
-    assert.equal((await store.findLink(link.digest))?.used, false);
-    assert.equal(await store.useLink({ digest: link.digest, claimId: 'fast' }), true);
-    assert.deepEqual(await store.findLink(link.digest), { ...link, used: true });
-    await store.releaseLink({ digest: link.digest, claimId: 'fast' });
-    assert.equal(await store.claimLink(claim('later', 900)), false);
-    assert.equal((await store.findLink(link.digest))?.used, true);
+    await store.links.add(link);
+    assert.equal(await store.links.use({ digest: link.digest, claimId: 'nobody' }), false);
+    await store.links.claim(claim('slow'));
+    await store.links.claim(claim('fast', 500));
+    assert.equal(await store.links.use({ digest: link.digest, claimId: 'slow' }), false, 'it came too late');
+    assert.equal((await store.links.find(link.digest))?.used, false);
+    assert.equal(await store.links.use({ digest: link.digest, claimId: 'fast' }), true);
+    assert.deepEqual(await store.links.find(link.digest), { ...link, used: true });
+    await store.links.release({ digest: link.digest, claimId: 'fast' });
+    assert.equal(await store.links.claim(claim('later', 900)), false);
+    assert.equal((await store.links.find(link.digest))?.used, true);
   });
 
   it('lets one of many succeed who claim and use it at once', async () => {
     await using store = await open();
     await using other = reopen ? await reopen() : undefined;
-    await store.addLink(link);
+    await store.links.add(link);
     const attempts = Array.from({ length: 60 }, async (_, index) => {
       const at = index % 2 === 1 && other ? other : store;
       // Every claim is over at once, so that claims are taken away before they are used.
-      const claimed = await at.claimLink({ ...claim(`claim-${index}`, index + 1), untilMs: 0 });
-      return claimed && (await at.useLink({ digest: link.digest, claimId: `claim-${index}` }));
+      const claimed = await at.links.claim({ ...claim(`claim-${index}`, index + 1), untilMs: 0 });
+      return claimed && (await at.links.use({ digest: link.digest, claimId: `claim-${index}` }));
     });
     const succeeded = (await Promise.all(attempts)).filter((used) => used);
     assert.equal(succeeded.length, 1);
@@ -91,13 +91,13 @@ function forgetting(open: Open): void {
   it('forgets what expired before a moment, the oldest first, so many at once', async () => {
     await using store = await open();
     for (const expiresAtMs of [30, 10, 20, 40]) {
-      await store.addLink({ ...link, digest: `expires-at-${expiresAtMs}`, expiresAtMs });
+      await store.links.add({ ...link, digest: `expires-at-${expiresAtMs}`, expiresAtMs });
     }
-    assert.equal(await store.forgetLinks({ expiredBeforeMs: 10, limit: 10 }), 0);
-    assert.equal(await store.forgetLinks({ expiredBeforeMs: 40, limit: 2 }), 2);
-    assert.equal(await store.findLink('expires-at-20'), undefined);
-    assert.equal((await store.findLink('expires-at-30'))?.expiresAtMs, 30);
-    assert.equal(await store.forgetLinks({ expiredBeforeMs: 40, limit: 2 }), 1);
-    assert.equal((await store.findLink('expires-at-40'))?.expiresAtMs, 40);
+    assert.equal(await store.links.forget({ expiredBeforeMs: 10, limit: 10 }), 0);
+    assert.equal(await store.links.forget({ expiredBeforeMs: 40, limit: 2 }), 2);
+    assert.equal(await store.links.find('expires-at-20'), undefined);
+    assert.equal((await store.links.find('expires-at-30'))?.expiresAtMs, 30);
+    assert.equal(await store.links.forget({ expiredBeforeMs: 40, limit: 2 }), 1);
+    assert.equal((await store.links.find('expires-at-40'))?.expiresAtMs, 40);
   });
 }

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { type Content, type DirectoryEntry, type Entry, type FileEntry, ROOT_ID, ROOT_MODE } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import type { User } from '../core/permissions.ts';
+import type { RegisterInstance } from './instance-store.ts';
 import type {
   CreateOutcome,
   DiscardedContent,
@@ -16,7 +17,6 @@ import type {
   NewDirectory,
   NewEntry,
   NewFile,
-  RegisterInstance,
   ReplaceContent,
 } from './metadata-store.ts';
 
@@ -1145,6 +1145,7 @@ function instances(open: Open, openShared: OpenShared): void {
       version: '1.0.0',
       process: 'process-1',
       draining: false,
+      bucketId: '',
     });
     assert.deepEqual(await store.listInstances(), [record]);
   });
@@ -1199,6 +1200,7 @@ function instances(open: Open, openShared: OpenShared): void {
       version: '2.0.0',
       process: 'process-1',
       draining: false,
+      bucketId: '',
     });
     assert.equal(await store.registerInstance({ ...takeover, bootId: 'boot-3', replaces: alive }), false);
   });
@@ -1320,6 +1322,8 @@ function closing(open: Open): void {
       store.createEntry({ parentId: ROOT_ID, missingParents: [], entry: sampleFile('late') }),
       store.replaceContent(replacementOf(file)),
       store.restampContent(file.contentId, 'late'),
+      store.relocateContent({ contentId: file.contentId, fromKey: null, toKey: 'late', storageStamp: 'late' }),
+      store.takeOverEntry({ entryId: file.id, from: 'instance-1', to: 'instance-2' }),
       store.removeEntry({ entryId: file.id, expectContentId: undefined }),
       store.removeTree(file.id, admin),
       store.listChildren(ROOT_ID, undefined, 1),

@@ -10,6 +10,8 @@ import type { BackendType, Content, DirectoryEntry, Entry, FileEntry } from '../
 import type { User } from '../core/permissions.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 import type { CatalogStore } from './catalog-store.ts';
+import type { ContentPlaceStore } from './content-place-store.ts';
+import type { InstanceStore } from './instance-store.ts';
 import type { JobStore } from './job-store.ts';
 import type { LinkStore } from './link-store.ts';
 import type { RebuildStore } from './rebuild-store.ts';
@@ -69,6 +71,8 @@ export interface RemoveEntry {
   readonly entryId: string;
   /** Only if the file still has this content; undefined: whatever it has. */
   readonly expectContentId: string | undefined;
+  /** Only if it still belongs to this instance; undefined: whoever has it. */
+  readonly expectInstanceId?: string | undefined;
 }
 
 export type RemoveOutcome =
@@ -89,6 +93,8 @@ export interface MoveEntry {
   readonly from: { readonly parentId: string; readonly name: string };
   /** Only if the file still has this content; undefined: whatever it has. */
   readonly expectContentId: string | undefined;
+  /** Only if it still belongs to this instance; undefined: whoever has it. */
+  readonly expectInstanceId?: string | undefined;
   /** Where it goes: may be where it is, when only the content moves. */
   readonly to: {
     /** The deepest directory that exists, as the caller resolved and authorised it. */
@@ -164,12 +170,13 @@ interface OutboxAttributes {
   readonly entryId: string;
   /** The path the entry had before the commit. */
   readonly path: VirtualPath;
+  /** Which of the instance's backends has to do it. */
+  readonly backendType: BackendType;
 }
 
 /** Bytes that a commit made garbage and that `instanceId` still has to remove from its backend. */
 export interface DiscardedContent extends OutboxAttributes, Content {
   readonly kind: 'discard';
-  readonly backendType: BackendType;
 }
 
 /** An entry that has another path now; everything below a directory with it. */
@@ -178,85 +185,6 @@ export interface MovedPath extends OutboxAttributes {
   readonly to: VirtualPath;
   /** What the file had when it moved; undefined: it is a directory. */
   readonly content: Content | undefined;
-}
-
-export interface InstanceRecord {
-  readonly id: string;
-  /** Base URL under which peers reach it; empty as long as it is starting. */
-  readonly endpoint: string;
-  /** Base URL that the operator gave for clients; empty: none. */
-  readonly publicUrl: string;
-  /** New at every start of the instance's process. */
-  readonly bootId: string;
-  /** Grows with every heartbeat: tells a live process from a dead one without comparing clocks. */
-  readonly beat: number;
-  /** Milliseconds since the epoch, by the instance's own clock. */
-  readonly lastSeenMs: number;
-  /** Set by a clean stop. */
-  readonly stopped: boolean;
-  readonly version: string;
-  /** Names the operating system's process, for others on its host: see `cluster/process-identity.ts`. */
-  readonly process: string;
-  /** It shall hold nothing any more: its files go to others, and it takes no new ones. */
-  readonly draining: boolean;
-}
-
-export interface RegisterInstance {
-  readonly id: string;
-  readonly endpoint: string;
-  readonly publicUrl: string;
-  readonly bootId: string;
-  readonly version: string;
-  readonly process: string;
-  readonly nowMs: number;
-  /** The record the caller saw and judged to be dead; undefined: there was none. */
-  readonly replaces: Pick<InstanceRecord, 'bootId' | 'beat'> | undefined;
-}
-
-export interface Heartbeat {
-  readonly id: string;
-  readonly bootId: string;
-  /** The current one: it may become known, or change, after the registration. */
-  readonly endpoint: string;
-  readonly nowMs: number;
-}
-
-/** `draining`: alive, and it shall hold nothing any more. `replaced`: the id has another boot now. */
-export type HeartbeatOutcome = 'alive' | 'draining' | 'replaced';
-
-export interface SetDraining {
-  readonly instanceId: string;
-  readonly draining: boolean;
-}
-
-export interface HandOverDirectories {
-  readonly from: string;
-  readonly to: string;
-  /** Directories that go over at once. */
-  readonly limit: number;
-}
-
-export interface RemoveInstance {
-  readonly instanceId: string;
-  /** The record the caller saw and judged to be dead; undefined: there was none. */
-  readonly expect: Pick<InstanceRecord, 'bootId' | 'beat'> | undefined;
-  /** How many files the instance holds, as the operator knows it: they are lost, and their entries go. */
-  readonly lostFiles: number;
-  /** The registered instance that its directories go over to. */
-  readonly heir: string;
-}
-
-export type RemoveInstanceOutcome =
-  | { readonly kind: 'removed'; readonly files: number; readonly directories: number }
-  /** It holds another number of files than expected: nothing was removed. */
-  | { readonly kind: 'holds-files'; readonly files: number }
-  /** It shows a sign of life, or it or its heir is gone: nothing was removed. */
-  | { readonly kind: 'changed' };
-
-export interface InstanceFiles {
-  readonly instanceId: string;
-  readonly files: number;
-  readonly sizeBytes: number;
 }
 
 /** Where a directory stands: little, because a tree may have many. */
@@ -270,8 +198,9 @@ export interface DirectoryTree {
   readonly pathsVersion: number;
 }
 
-export interface MetadataStore extends CatalogStore, RebuildStore, LinkStore {
+export interface MetadataStore extends CatalogStore, RebuildStore, ContentPlaceStore, InstanceStore {
   readonly jobs: JobStore;
+  readonly links: LinkStore;
   readonly uploads: UploadStore;
 
   /**
@@ -327,8 +256,11 @@ export interface MetadataStore extends CatalogStore, RebuildStore, LinkStore {
   /** Which of these contents an entry points to, and under which path; the others are garbage. */
   locateContents(contentIds: readonly string[]): Promise<readonly LocatedContent[]>;
 
-  /** The oldest of what an instance still has to do on its disk. */
-  listOutbox(instanceId: string, limit: number): Promise<readonly OutboxItem[]>;
+  /**
+   * The oldest of what an instance still has to do where it keeps bytes.
+   * @param backendType only what that backend has to do; undefined: all
+   */
+  listOutbox(instanceId: string, limit: number, backendType?: BackendType): Promise<readonly OutboxItem[]>;
 
   /** What all instances still have to do, whether the instance is known or not, one page behind `after`. */
   listWholeOutbox(after: number | undefined, limit: number): Promise<readonly OutboxItem[]>;
@@ -341,36 +273,6 @@ export interface MetadataStore extends CatalogStore, RebuildStore, LinkStore {
 
   /** Forgets what has durably been done. Unknown numbers are not an error. */
   forgetOutbox(seqs: readonly number[]): Promise<void>;
-
-  findInstance(id: string): Promise<InstanceRecord | undefined>;
-  listInstances(): Promise<readonly InstanceRecord[]>;
-
-  /**
-   * Takes an instance id over from the record it replaces; false: somebody else did it first. The first instance
-   * ever registered becomes the one that made the root.
-   */
-  registerInstance(request: RegisterInstance): Promise<boolean>;
-
-  /** `replaced`: the caller must stop. */
-  heartbeat(beat: Heartbeat): Promise<HeartbeatOutcome>;
-
-  /** Marks a clean stop; ignored when the id has another boot. */
-  markStopped(id: string, bootId: string): Promise<void>;
-
-  /** Marks an instance that shall hold nothing any more, or takes that back; it outlives restarts. False: there is none. */
-  setDraining(request: SetDraining): Promise<boolean>;
-
-  /** Gives some of the directories that one instance made to another one; resolves to how many. */
-  handOverDirectories(request: HandOverDirectories): Promise<number>;
-
-  /** Forgets an instance with all it had to do, and the files that are lost with it, as one. */
-  removeInstance(request: RemoveInstance): Promise<RemoveInstanceOutcome>;
-
-  /** Files and bytes per instance. May take long on a large namespace, but holds nothing else up. */
-  countFiles(): Promise<readonly InstanceFiles[]>;
-
-  /** How many directories, the root among them, an instance made. */
-  countDirectories(instanceId: string): Promise<number>;
 
   /** Finishes what was asked for, then closes. */
   [Symbol.asyncDispose](): Promise<void>;

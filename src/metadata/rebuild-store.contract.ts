@@ -374,6 +374,14 @@ function restoring(open: Open): void {
     const [path, to] = [pathOfNames(['was']), pathOfNames(['f'])];
     await store.moveToPlaces([{ instanceId: 'instance-1', entryId: 'f', path, to, content }]);
     const [{ seq: _, ...row } = { seq: 0 }] = await store.listOutbox('instance-1', 10);
-    assert.deepEqual(row, { kind: 'move', instanceId: 'instance-1', entryId: 'f', path, to, content });
+    assert.deepEqual(row, {
+      kind: 'move',
+      instanceId: 'instance-1',
+      entryId: 'f',
+      backendType: 'localfs',
+      path,
+      to,
+      content,
+    });
   });
 }

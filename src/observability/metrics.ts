@@ -41,6 +41,12 @@ function requestMetrics(registry: Registry) {
       'operation',
       'target_instance',
     ]),
+    takeovers: counter(
+      registry,
+      'callfs_takeovers_total',
+      'Files in a shared bucket that this instance has taken over from an owner that did not answer.',
+      ['from_instance'],
+    ),
     conflicts: counter(
       registry,
       'callfs_conflicts_total',
@@ -72,6 +78,8 @@ function storageMetrics(registry: Registry) {
       'Files CallFS did not know that it moved to lost+found because they were in the way.',
       [],
     ),
+    tieredFiles: counter(registry, 'callfs_tiered_files_total', 'Files that tiering rules moved to a backend.', ['to']),
+    tieredBytes: counter(registry, 'callfs_tiered_bytes_total', 'Bytes of these files.', ['to']),
     adopted: counter(
       registry,
       'callfs_adopted_total',

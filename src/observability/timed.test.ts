@@ -34,3 +34,29 @@ test('asynchronous methods are measured, successes and failures alike; the objec
   assert.equal(object.name, 'tested');
   assert.deepEqual(seen, ['add', 'add', 'fail']);
 });
+
+class Whole {
+  readonly part = new Tested();
+  readonly nothing = null;
+}
+
+test('methods of the objects it is made of are measured, under the name of the property', async () => {
+  const seen: string[] = [];
+  const whole = timed(new Whole(), (operation) => seen.push(operation));
+  assert.equal(await whole.part.add(2), 2);
+  await assert.rejects(whole.part.fail(), /as asked/);
+  assert.equal(whole.part.now(), 2);
+  assert.equal(whole.part, whole.part);
+  assert.equal(whole.nothing, null);
+  assert.deepEqual(seen, ['part.add', 'part.fail']);
+});
+
+test('what a property holds now is measured, not what it held before', async () => {
+  const seen: string[] = [];
+  const object: { part: Tested } = { part: new Tested() };
+  const measured = timed(object, (operation) => seen.push(operation));
+  await measured.part.add(1);
+  object.part = new Tested();
+  assert.equal(await measured.part.add(5), 5);
+  assert.deepEqual(seen, ['part.add', 'part.add']);
+});

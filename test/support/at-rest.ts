@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { call } from './client.ts';
 import { ADMIN_KEY, type TestCluster, type TestInstance } from './cluster.ts';
+import type { TestBucket } from './test-bucket.ts';
 import { queryStore } from './test-store.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -43,12 +44,26 @@ export async function listTree({ url }: TestInstance, directory = '/'): Promise<
     .map((line) => JSON.parse(line) as Listed);
 }
 
-/** The files that the namespace says an instance owns; sorted. */
+/** The files that the namespace says an instance has on its disk; sorted. */
 export function ownedFiles(tree: readonly Listed[], { id }: TestInstance): string[] {
   return tree
-    .filter(({ type, instance_id }) => type === 'file' && instance_id === id)
+    .filter(({ type, instance_id, backend_type }) => type === 'file' && instance_id === id && backend_type !== 's3')
     .map(({ path }) => path)
     .sort();
+}
+
+/** Resolves when the bucket holds exactly the files that the namespace says lie there, under their own keys. */
+export async function assertBucketAtRest({ s3, name }: TestBucket, tree: readonly Listed[]): Promise<void> {
+  const files = tree.filter(({ type, backend_type }) => type === 'file' && backend_type === 's3');
+  const keys = files.map(({ path }) => path.slice(1)).sort();
+  let seen: string[] = [];
+  const isAtRest = async (): Promise<boolean> => {
+    seen = (await s3.objects(name)).sort();
+    return JSON.stringify(seen) === JSON.stringify(keys);
+  };
+  await waitFor('the bucket to be at rest', isAtRest).catch(() => {});
+  assert.deepEqual(seen, keys, 'the objects in the bucket');
+  assert.deepEqual(await s3.uploads(name), [], 'unfinished uploads');
 }
 
 /** Resolves when every disk holds exactly the files its instance owns, under their own names, and nothing is staged. */
@@ -69,6 +84,7 @@ export async function assertAtRest(cluster: TestCluster): Promise<void> {
     assert.deepEqual(filesOnDisk(instance), owned, `the files on the disk of ${instance.id}`);
     assert.deepEqual(stagedFiles(instance), [], `staged files of ${instance.id}`);
   }
+  if (cluster.bucket) await assertBucketAtRest(cluster.bucket, tree);
 }
 
 /** Nobody touched the disks, so no instance may have taken anything for a foreign file or an outside edit. */

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { prepareBucket, sectionsOf, type TestBucket } from './test-bucket.ts';
 import { prepareStore, storeConfig } from './test-store.ts';
 import { TestPki, TLS_BY_DEFAULT, type TlsKind } from './tls.ts';
 import { waitFor } from './wait-for.ts';
@@ -152,11 +153,14 @@ export class TestCluster implements AsyncDisposable {
   readonly instances: readonly TestInstance[];
   /** Undefined: without TLS. */
   readonly pki: TestPki | undefined;
+  /** Undefined: all files lie on disks, unless the test sees to it. */
+  readonly bucket: TestBucket | undefined;
 
-  constructor(folder: string, instances: readonly TestInstance[], pki?: TestPki) {
+  constructor(folder: string, instances: readonly TestInstance[], pki?: TestPki, bucket?: TestBucket) {
     this.folder = folder;
     this.instances = instances;
     this.pki = pki;
+    this.bucket = bucket;
   }
 
   /** The instance at a position, counted from 0 and wrapping around. */
@@ -181,18 +185,20 @@ export async function startCluster({
 }: ClusterOptions = {}): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'callfs-test-'));
   await prepareStore(folder);
+  const bucket = await prepareBucket();
   const pki = tls ? await TestPki.create(join(folder, 'pki')) : undefined;
   const ids = Array.from({ length: count }, (_, index) => `callfs-${index + 1}`);
   const secure = new Map(
     await Promise.all(ids.map(async (id) => [id, tls && pki ? await pki.sectionsOf(id, tls) : {}] as const)),
   );
   const instances = ids.map((id) => {
-    const base = mergeSections(defaultConfig(id, folder), secure.get(id) ?? {});
+    const plain = mergeSections(defaultConfig(id, folder), sectionsOf(bucket, id));
+    const base = mergeSections(plain, secure.get(id) ?? {});
     const instance = new TestInstance(id, folder, mergeSections(base, config));
     instance.keepLog = keepLog;
     return instance;
   });
-  const cluster = new TestCluster(folder, instances, pki);
+  const cluster = new TestCluster(folder, instances, pki, bucket);
   try {
     await Promise.all(instances.map((instance) => instance.start()));
   } catch (error) {
@@ -221,6 +227,8 @@ export function mergeSections(
   over: Readonly<Record<string, object>>,
 ): Record<string, object> {
   const merged: Record<string, object> = { ...base };
-  for (const [section, values] of Object.entries(over)) merged[section] = { ...merged[section], ...values };
+  for (const [section, values] of Object.entries(over)) {
+    merged[section] = Array.isArray(values) ? values : { ...merged[section], ...values };
+  }
   return merged;
 }

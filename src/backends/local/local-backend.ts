@@ -1,6 +1,6 @@
 /** Files on a disk of this instance, at rest under their own names. */
 import { constants } from 'node:fs';
-import { access, lstat, realpath, statfs, unlink } from 'node:fs/promises';
+import { access, lstat, readdir, realpath, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Content } from '../../core/entry.ts';
 import { backendUnavailable, insufficientStorage } from '../../core/errors.ts';
@@ -15,6 +15,7 @@ import type {
   StageOptions,
 } from '../backend.ts';
 import { ContentSums } from '../content-sums.ts';
+import { Settler } from '../settler.ts';
 import { CatalogRecorder } from './catalog-recorder.ts';
 import { cloneContent } from './clone-content.ts';
 import { assertExpected, type ClaimedRoot, canonicalRoot, claimDataRoot } from './data-root.ts';
@@ -23,11 +24,11 @@ import { DirectorySync } from './directory-sync.ts';
 import { FileReader } from './file-reader.ts';
 import { Layout } from './layout.ts';
 import { PartialFiles } from './partial-files.ts';
-import { Settler, type SettlerOptions } from './settler.ts';
+import { SettleRound, type SettleRoundOptions } from './settle-round.ts';
 import { stageContent } from './staging.ts';
 import { isContent, stampOf } from './stamp.ts';
 
-export interface LocalBackendOptions extends Pick<SettlerOptions, 'onLostAndFound' | 'onFailure'> {
+export interface LocalBackendOptions extends Pick<SettleRoundOptions, 'onLostAndFound' | 'onFailure'> {
   /** Absolute. */
   readonly root: string;
   readonly instanceId: string;
@@ -55,8 +56,9 @@ export async function openLocalBackend(options: LocalBackendOptions): Promise<Lo
       recorder = await CatalogRecorder.open({ ...options, folder: layout.catalog, ledger, directories, onFailure });
     }
     const ledger = whilePresent(options, claim);
-    settler = new Settler({ ...options, layout, directories, onFailure, ledger, recorder });
-    await settler.recover();
+    const parts = { ...options, layout, directories, ledger, recorder };
+    settler = new Settler({ workWith: (report) => new SettleRound({ ...parts, onFailure: report }), onFailure });
+    await settler.recover(await readdir(layout.staging));
   } catch (error) {
     await settler?.stop();
     await recorder?.close();

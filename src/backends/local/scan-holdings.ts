@@ -16,6 +16,7 @@ import type {
   RecallingHoldings,
   UnreadablePlace,
 } from '../backend.ts';
+import { Settler } from '../settler.ts';
 import { readCatalog } from './catalog-reader.ts';
 import { CatalogRecorder } from './catalog-recorder.ts';
 import { assertOwnRoot, claimExistingRoot } from './data-root.ts';
@@ -34,7 +35,7 @@ import { Layout } from './layout.ts';
 import { observeFile } from './local-backend.ts';
 import { PartialFiles } from './partial-files.ts';
 import { absolute, identityOf, scanContentFiles, scanNaturalFiles } from './scan-files.ts';
-import { Settler } from './settler.ts';
+import { SettleRound } from './settle-round.ts';
 import { isContent } from './stamp.ts';
 
 export interface LocalHoldingsOptions {
@@ -205,9 +206,11 @@ class LocalHoldings implements RecallingHoldings {
     const holdsFiles = async (): Promise<boolean> => true;
     const options = { ...parts, folder: this.#layout.catalog, durable: true, holdsFiles };
     const recorder = catalog && (await CatalogRecorder.open({ ...options, ledger: catalog }));
-    const settler = new Settler({ ...parts, layout: this.#layout, ledger, recorder, onLostAndFound: () => {} });
+    const work = { ...parts, layout: this.#layout, ledger, recorder, onLostAndFound: () => {} };
+    const workWith = (report: (error: unknown) => void) => new SettleRound({ ...work, onFailure: report });
+    const settler = new Settler({ workWith, onFailure });
     try {
-      await settler.recover();
+      await settler.recover(await readdir(this.#layout.staging));
     } finally {
       await settler.stop();
       await recorder?.stop();

@@ -7,6 +7,7 @@ import { faultPoint } from '../../core/fault-point.ts';
 import { forEachParallel } from '../../core/for-each-parallel.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { ContentLedger, Discarded, Moved, Unsettled } from '../backend.ts';
+import { ROUND_SIZE, type SettleWork } from '../settler.ts';
 import type { CatalogRecorder } from './catalog-recorder.ts';
 import { unlessAbsent } from './descriptor.ts';
 import type { DirectorySync } from './directory-sync.ts';
@@ -25,12 +26,10 @@ export interface SettleRoundOptions extends WayOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Contents and removals in one round: bounds its memory and how long who waits may wait behind others. */
-export const ROUND_SIZE = 512;
 /** Few, so that others get their turn in the thread pool. */
 const PARALLEL = 8;
 
-export class SettleRound {
+export class SettleRound implements SettleWork {
   readonly #options: SettleRoundOptions;
   readonly #way: Way;
   readonly #placer: Placer;
@@ -59,12 +58,10 @@ export class SettleRound {
     return this.#staged.size;
   }
 
-  /** @param mayRemove nothing may point to the content, and then it goes away */
   add(contentId: string, mayRemove: boolean): void {
     this.#staged.set(contentId, mayRemove);
   }
 
-  /** The next round reads the outbox even if nothing is staged. */
   lookAtOutbox(): void {
     this.#outboxPending = true;
   }
@@ -73,7 +70,6 @@ export class SettleRound {
     this.#postponed.clear();
   }
 
-  /** @returns sawAll: no row of the outbox was left out; hasMore: there is more to do now */
   async settleSome(): Promise<{ sawAll: boolean; hasMore: boolean }> {
     const { ledger, instanceId } = this.#options;
     // What is postponed must not hide what comes after it.
@@ -153,7 +149,7 @@ export class SettleRound {
   /** False: another round must look again. */
   async #handle(row: Unsettled): Promise<boolean> {
     if (row.kind === 'discard') {
-      if (row.backendType === 'localfs' && !(await this.#placer.remove(row, undefined))) return false;
+      if (!(await this.#placer.remove(row, undefined))) return false;
       this.#staged.delete(row.contentId);
       return true;
     }
@@ -203,7 +199,7 @@ export class SettleRound {
     const ready = discarded.filter(({ contentId }) => !this.#postponed.has(contentId));
     await this.#eachAlone(ready, async (content) => {
       const others = allKnown ? byPath.get(content.path) : undefined;
-      if (content.backendType === 'localfs' && !(await this.#placer.remove(content, others))) {
+      if (!(await this.#placer.remove(content, others))) {
         this.#outboxPending = true;
         return;
       }

@@ -1,5 +1,5 @@
 /** Bytes in this process's memory: for tests and for a cluster in one process. Passes the backend contract. */
-import type { Content } from '../../core/entry.ts';
+import type { BackendType, Content } from '../../core/entry.ts';
 import { CallFSError } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type {
@@ -17,12 +17,14 @@ import { ContentSums } from '../content-sums.ts';
 export interface MemoryBackendOptions {
   readonly instanceId: string;
   readonly ledger: ContentLedger;
+  /** What it says it is, so that an instance may have two; undefined: localfs. */
+  readonly type?: BackendType;
 }
 
 const REMOVALS_AT_ONCE = 1000;
 
 export class MemoryBackend implements Backend {
-  readonly type = 'localfs';
+  readonly type: BackendType;
   readonly #options: MemoryBackendOptions;
   readonly #bytes = new Map<string, Uint8Array>();
   readonly #unknown = new Set<string>();
@@ -30,6 +32,7 @@ export class MemoryBackend implements Backend {
 
   constructor(options: MemoryBackendOptions) {
     this.#options = options;
+    this.type = options.type ?? 'localfs';
   }
 
   async check(): Promise<void> {}

@@ -1,6 +1,6 @@
 /** Header fields of requests, described once each. `Authorization`, `Accept` and `Content-Type` are not parameters. */
 import * as z from 'zod';
-import { MODE } from '../schemas/scalars.ts';
+import { BACKEND_TYPE, MODE } from '../schemas/scalars.ts';
 
 export function requestField<S extends z.ZodType>(
   name: string,
@@ -61,6 +61,12 @@ export const UPLOAD_FIELDS = CONDITIONS.extend({
     MODE,
     '0640',
   ),
+  'X-CallFS-Backend': requestField(
+    'X-CallFS-Backend',
+    "Where the file's bytes shall be kept; otherwise where they are, or where its instance keeps new files.",
+    BACKEND_TYPE,
+    's3',
+  ),
   'Content-Digest': requestField(
     'Content-Digest',
     'SHA-256 or SHA-512 of the body (RFC 9530), compared.',
@@ -93,6 +99,7 @@ export const HANDSHAKE_FIELDS = UPLOAD_FIELDS.pick({
   'If-Modified-Since': true,
   'If-Unmodified-Since': true,
   'X-CallFS-Mode': true,
+  'X-CallFS-Backend': true,
 }).extend({
   Upgrade: requestField('Upgrade', 'Without it this is the file `/ws/{path}`.', text(), 'websocket'),
   'Sec-WebSocket-Version': requestField('Sec-WebSocket-Version', 'The version of RFC 6455.', z.literal('13')),

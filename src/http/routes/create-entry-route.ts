@@ -8,7 +8,8 @@ import type { RequestUpload } from '../client-upload.ts';
 import { sendEntry } from '../entry-answer.ts';
 import { parseUploadRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
-import { type ForwardBody, routeToOwner } from '../owner-route.ts';
+import type { ForwardBody } from '../owner-attempt.ts';
+import { routeToOwner } from '../owner-route.ts';
 import { FILES } from '../request-target.ts';
 
 export async function postEntry(

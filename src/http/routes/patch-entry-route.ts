@@ -12,7 +12,8 @@ import { entryJson } from '../entry-representation.ts';
 import { parseFileRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
 import { sendAccepted } from '../job-representation.ts';
-import { type ForwardBody, routeToOwner } from '../owner-route.ts';
+import type { ForwardBody } from '../owner-attempt.ts';
+import { routeToOwner } from '../owner-route.ts';
 import { parsePatch } from '../patch-request.ts';
 import { type LongWork, runWork } from '../run-work.ts';
 import { readSmallBody } from '../small-body.ts';
@@ -38,12 +39,13 @@ export async function patchEntry(
           path,
           run: () => changeAttributes(engine, { ...parsed, ...patch }),
           bodyFor,
+          isFenced: true,
         })
       : await runWork<Moved | Copied>(services, request, reply, {
           ...(patch.kind === 'copy'
             ? copying(engine, { ...parsed, ...patch })
             : moving(engine, { ...parsed, ...patch })),
-          ...{ kind: patch.kind, user: parsed.user, path, bodyFor },
+          ...{ kind: patch.kind, user: parsed.user, path, bodyFor, isFenced: patch.kind === 'move' },
           toJson: (outcome) => entryJson(outcome.entry, outcome.path),
         });
   if (!done) return reply;

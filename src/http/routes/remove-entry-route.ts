@@ -20,7 +20,7 @@ export async function deleteEntry(
   const run = () => removeEntry(engine, parsed);
   const removed = parsed.recursive
     ? await runWork<Removed>(services, request, reply, {
-        ...{ kind: 'remove', user, path, bodyFor },
+        ...{ kind: 'remove', user, path, bodyFor, isFenced: true },
         plan: () => planRemoval(engine, parsed),
         async run({ progress }) {
           const outcome = await run();
@@ -29,9 +29,10 @@ export async function deleteEntry(
         },
         toJson: ({ count }) => ({ removed: count }),
       })
-    : await routeToOwner(services, request, reply, { path, run, bodyFor });
+    : await routeToOwner(services, request, reply, { path, run, bodyFor, isFenced: true });
   if (!removed) return reply;
-  metrics.fileOperations.inc({ operation: 'remove', backend_type: engine.defaultBackend });
+  const backend = removed.kind === 'removed' ? removed.backendType : engine.defaultBackend;
+  metrics.fileOperations.inc({ operation: 'remove', backend_type: backend });
   request.state.owner ??= engine.instanceId;
   return removed.kind === 'accepted' ? sendAccepted(reply, removed.job) : reply.code(204).send();
 }

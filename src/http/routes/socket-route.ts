@@ -7,7 +7,8 @@ import { readFile } from '../../engine/read-file.ts';
 import { type FileRequest, parseFileRequest, parseUploadRequest } from '../file-request.ts';
 import { observe } from '../hooks.ts';
 import type { HttpServices } from '../http-services.ts';
-import { type OwnerExchange, routeToOwner } from '../owner-route.ts';
+import type { OwnerExchange } from '../owner-attempt.ts';
+import { routeToOwner } from '../owner-route.ts';
 import { describeError, isClientGone } from '../render-error.ts';
 import { FILES, queryValue, SOCKETS } from '../request-target.ts';
 import { ForwardedAnswer } from '../response-sink.ts';
@@ -125,6 +126,7 @@ const SENT_ON_WITH_UPLOADS: readonly string[] = [
   ...SENT_ON,
   'content-type',
   'x-callfs-mode',
+  'x-callfs-backend',
   'if-match',
   'if-none-match',
   'if-modified-since',

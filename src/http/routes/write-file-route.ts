@@ -6,7 +6,8 @@ import { type WrittenElsewhere, type WrittenFile, writeFile, writeStaged } from 
 import { sendEntry } from '../entry-answer.ts';
 import { parseUploadRequest, type UploadRequest } from '../file-request.ts';
 import type { HttpServices } from '../http-services.ts';
-import { type ForwardBody, type OwnerExchange, routeToOwner } from '../owner-route.ts';
+import type { ForwardBody, OwnerExchange } from '../owner-attempt.ts';
+import { routeToOwner } from '../owner-route.ts';
 import { clientBody, sendCreated } from './create-entry-route.ts';
 
 export async function putFile(

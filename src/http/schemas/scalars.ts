@@ -27,7 +27,7 @@ export const TIME = z
   .meta({ description: 'RFC 3339, UTC, whole seconds.', format: 'date-time', examples: ['2026-01-14T10:30:00Z'] });
 
 /** Typed by what the code knows, so that a new kind of backend is described, too. */
-const BACKEND_TYPES = ['localfs', 's3'] as const satisfies readonly BackendType[];
+export const BACKEND_TYPES = ['localfs', 's3'] as const satisfies readonly BackendType[];
 
 export const BACKEND_TYPE = z
   .enum(BACKEND_TYPES)

@@ -3,12 +3,12 @@ import { Metadata } from '@tus/server';
 import { CallFSError, invalidPath, isADirectory } from '../../core/errors.ts';
 import { ROOT_PATH, toVirtualPath, type VirtualPath } from '../../core/virtual-path.ts';
 import type { UploadTarget } from '../../engine/upload-context.ts';
-import { parseMode } from '../file-request.ts';
+import { parseBackendType, parseMode } from '../file-request.ts';
 
 /** @param field as it came; empty: nothing was said @throws CallFSError BAD_REQUEST, INVALID_PATH, IS_A_DIRECTORY */
 export function parseTarget(field: string): UploadTarget {
   const values = parse(field);
-  const { path, filetype, mode, overwrite, 'if-match': ifMatch } = values;
+  const { path, filetype, mode, overwrite, backend, 'if-match': ifMatch } = values;
   if (!path) {
     throw new CallFSError('BAD_REQUEST', 'Upload-Metadata must have a path: "path", a space, and the path in base64.');
   }
@@ -19,6 +19,7 @@ export function parseTarget(field: string): UploadTarget {
     path: parsePath(path),
     mode: parseMode(mode ?? undefined, 'mode in Upload-Metadata'),
     contentType: parseType(filetype),
+    backendType: parseBackendType(backend ?? undefined, 'backend in Upload-Metadata'),
     // A key without a value stands for true.
     overwrite: overwrite !== undefined && overwrite !== 'false',
     preconditions: { ifMatch: ifMatch ?? undefined },

@@ -1,4 +1,5 @@
 /** The store in memory keeps the contract; nothing else is special about it. */
+import { contentPlacesContract } from '../content-places.contract.ts';
 import { leavingContract } from '../leaving.contract.ts';
 import { linksContract } from '../links.contract.ts';
 import { longWorkContract } from '../long-work.contract.ts';
@@ -14,4 +15,5 @@ longWorkContract('MemoryMetadataStore', async () => new MemoryMetadataStore());
 movingContract('MemoryMetadataStore', async () => new MemoryMetadataStore());
 rebuildStoreContract('MemoryMetadataStore', async () => new MemoryMetadataStore());
 linksContract('MemoryMetadataStore', async () => new MemoryMetadataStore());
+contentPlacesContract('MemoryMetadataStore', async () => new MemoryMetadataStore());
 uploadsContract('MemoryMetadataStore', async () => new MemoryMetadataStore());

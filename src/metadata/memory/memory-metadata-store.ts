@@ -4,46 +4,46 @@
  */
 
 import { compareBytes } from '../../core/byte-order.ts';
-import { type Content, type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
+import { type BackendType, type Content, type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import { withAttributes } from '../changed-attributes.ts';
+import { isFollowedByDisk } from '../followed-by-disk.ts';
+import type {
+  HandOverDirectories,
+  InstanceFiles,
+  InstanceRecord,
+  RemoveInstance,
+  RemoveInstanceOutcome,
+} from '../instance-store.ts';
 import type {
   ChangeAttributes,
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
   DirectoryTree,
-  HandOverDirectories,
-  Heartbeat,
-  HeartbeatOutcome,
-  InstanceFiles,
-  InstanceRecord,
   LocatedContent,
   LocatedFile,
   MetadataStore,
   MoveEntry,
   MoveOutcome,
   NewEntry,
-  RegisterInstance,
   RemoveEntry,
-  RemoveInstance,
-  RemoveInstanceOutcome,
   RemoveOutcome,
   RemoveTreeOutcome,
   ReplaceContent,
   ReplaceOutcome,
-  SetDraining,
 } from '../metadata-store.ts';
+import { MemoryInstances } from './memory-instances.ts';
 import { MemoryJobStore } from './memory-job-store.ts';
-import { MemoryRebuildStore } from './memory-rebuild-store.ts';
+import { MemoryLinkStore } from './memory-link-store.ts';
 import { MemoryUploadStore } from './memory-upload-store.ts';
 import { refuseMove } from './refuse-move.ts';
 
-export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataStore {
+export class MemoryMetadataStore extends MemoryInstances implements MetadataStore {
   readonly jobs = new MemoryJobStore();
+  readonly links = new MemoryLinkStore();
   readonly uploads = new MemoryUploadStore();
-  readonly #entries = this.entries;
   readonly #outbox = this.outbox;
   readonly #instances = this.instances;
 
@@ -74,7 +74,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     if ([...missingParents, entry].some((candidate) => this.#isKnown(candidate))) return { kind: 'changed' };
 
     if (replaced) {
-      this.#discard(replaced);
+      this.discard(replaced);
       tree.delete(replaced);
     }
     let nearestId = parentId;
@@ -85,7 +85,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     }
     const created: Entry = { ...entry, parentId: nearestId, version: 1 };
     tree.put(created);
-    if (entry.type === 'directory' || isInPlace) this.note(entry);
+    if (isInPlace || !isFollowedByDisk(entry)) this.note(entry);
     this.uploads.finish(request.finishesUpload);
     return { kind: 'created', entry: created };
   }
@@ -105,7 +105,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     if (!previous || (previous.instanceId !== instanceId && !request.takeOver)) return { kind: 'changed' };
     if (expectContentId !== undefined && previous.contentId !== expectContentId) return { kind: 'changed' };
     this.#assertUnused(content, entryId);
-    if (request.discardPrevious || previous.instanceId !== instanceId) this.#discard(previous);
+    if (request.discardPrevious || previous.instanceId !== instanceId) this.discard(previous);
     const { sha256: _ofPrevious, ...kept } = previous;
     const entry: FileEntry = {
       ...kept,
@@ -118,7 +118,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
       version: previous.version + 1,
     };
     tree.put(entry);
-    if (!request.discardPrevious) this.note(entry);
+    if (!request.discardPrevious || !isFollowedByDisk(entry)) this.note(entry);
     this.uploads.finish(request.finishesUpload);
     return { kind: 'replaced', entry };
   }
@@ -137,7 +137,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
   }
 
   async moveEntry(request: MoveEntry): Promise<MoveOutcome> {
-    const { from, to, expectContentId, relocated } = request;
+    const { from, to, expectContentId, expectInstanceId, relocated } = request;
     const tree = this.tree();
     const entry = tree.find(request.entryId);
     if (!entry || entry.id === ROOT_ID || entry.parentId !== from.parentId || entry.name !== from.name) {
@@ -145,6 +145,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     }
     const contentId = entry.type === 'file' ? entry.contentId : undefined;
     if (expectContentId !== undefined && contentId !== expectContentId) return { kind: 'changed' };
+    if (expectInstanceId !== undefined && entry.instanceId !== expectInstanceId) return { kind: 'changed' };
     if (relocated) this.#assertUnused(relocated.content, entry.id);
     const isRenamed = to.parentId !== from.parentId || to.name !== from.name || to.missingParents.length > 0;
     if (isRenamed) {
@@ -156,7 +157,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     if (isRenamed) tree.put({ ...tree.root, version: tree.root.version + 1 });
     const standing = to.missingParents.length > 0 ? undefined : tree.findChild(to.parentId, to.name);
     const path = tree.pathOf(entry);
-    if (entry.type === 'file' && relocated) this.#discard(entry);
+    if (entry.type === 'file' && relocated) this.discard(entry);
     let { parentId } = to;
     for (const directory of to.missingParents) {
       tree.put({ ...directory, parentId, version: 1 });
@@ -164,7 +165,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
       parentId = directory.id;
     }
     if (isRenamed && standing) {
-      if (standing.type === 'file') this.#discard(standing);
+      if (standing.type === 'file') this.discard(standing);
       else this.note(standing);
       tree.delete(standing);
     }
@@ -174,18 +175,27 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
         ? { ...entry, ...content, ...holder, parentId, name: to.name, version: entry.version + 1 }
         : { ...entry, parentId, name: to.name, version: entry.version + 1 };
     tree.move(entry, moved);
+    if (moved.type === 'file' && !isFollowedByDisk(moved)) this.note(moved);
     if (!relocated) this.#tellOfMove(entry, path, tree.pathOf(moved));
     return { kind: 'moved', entry: moved };
   }
 
   /** The instance that holds the file, or all that may hold something below the directory. */
   #tellOfMove(entry: Entry, path: VirtualPath, to: VirtualPath): void {
-    const holders = entry.type === 'file' ? [entry.instanceId] : this.#instances.keys();
     const content = entry.type === 'file' ? contentOf(entry) : undefined;
-    for (const instanceId of holders) {
+    for (const [instanceId, backendType] of this.#followersOf(entry)) {
       const seq = this.nextSeq();
-      this.#outbox.set(seq, { kind: 'move', seq, instanceId, entryId: entry.id, path, to, content });
+      this.#outbox.set(seq, { kind: 'move', seq, instanceId, backendType, entryId: entry.id, path, to, content });
     }
+  }
+
+  #followersOf(entry: Entry): readonly (readonly [string, BackendType])[] {
+    if (entry.type === 'file') return [[entry.instanceId, entry.backendType]];
+    const instances = [...this.#instances.values()];
+    return [
+      ...instances.map(({ id }) => [id, 'localfs'] as const),
+      ...instances.filter(({ bucketId }) => bucketId !== '').map(({ id }) => [id, 's3'] as const),
+    ];
   }
 
   async changeAttributes(request: ChangeAttributes): Promise<ChangeAttributesOutcome> {
@@ -198,15 +208,16 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     return { kind: 'attributes-changed', entry };
   }
 
-  async removeEntry({ entryId, expectContentId }: RemoveEntry): Promise<RemoveOutcome> {
+  async removeEntry({ entryId, expectContentId, expectInstanceId }: RemoveEntry): Promise<RemoveOutcome> {
     const tree = this.tree();
     const entry = tree.find(entryId);
     if (!entry) return { kind: 'changed' };
     if (expectContentId !== undefined && (entry.type !== 'file' || entry.contentId !== expectContentId)) {
       return { kind: 'changed' };
     }
+    if (expectInstanceId !== undefined && entry.instanceId !== expectInstanceId) return { kind: 'changed' };
     if (entryId === ROOT_ID || tree.hasChildren(entryId)) return { kind: 'not-empty' };
-    if (entry.type === 'file') this.#discard(entry);
+    if (entry.type === 'file') this.discard(entry);
     else this.note(entry);
     tree.delete(entry);
     return { kind: 'removed' };
@@ -225,7 +236,7 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     }
     // A path is found by way of the parents, so it has to be taken before the first of them goes.
     for (const entry of subtree) {
-      if (entry.type === 'file') this.#discard(entry);
+      if (entry.type === 'file') this.discard(entry);
       else this.note(entry);
     }
     for (const entry of subtree) tree.delete(entry);
@@ -255,41 +266,6 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     return files.map((file) => ({ contentId: file.contentId, path: tree.pathOf(file) }));
   }
 
-  async findInstance(id: string): Promise<InstanceRecord | undefined> {
-    this.assertOpen();
-    return this.#instances.get(id);
-  }
-
-  async listInstances(): Promise<readonly InstanceRecord[]> {
-    this.assertOpen();
-    return [...this.#instances.values()].sort((left, right) => compareBytes(left.id, right.id));
-  }
-
-  async registerInstance(request: RegisterInstance): Promise<boolean> {
-    this.assertOpen();
-    const { replaces, nowMs, ...registered } = request;
-    const { id } = registered;
-    const current = this.#instances.get(id);
-    if (current?.bootId !== replaces?.bootId || current?.beat !== replaces?.beat) return false;
-    const beat = (current?.beat ?? 0) + 1;
-    const draining = current?.draining ?? false;
-    this.#instances.set(id, { ...registered, beat, lastSeenMs: nowMs, stopped: false, draining });
-    if (this.#entries.claimRoot(id, nowMs)) this.note(this.#entries.root);
-    return true;
-  }
-
-  async heartbeat({ id, bootId, endpoint, nowMs }: Heartbeat): Promise<HeartbeatOutcome> {
-    const current = this.#findBoot(id, bootId);
-    if (!current) return 'replaced';
-    this.#instances.set(id, { ...current, endpoint, beat: current.beat + 1, lastSeenMs: nowMs });
-    return current.draining ? 'draining' : 'alive';
-  }
-
-  async markStopped(id: string, bootId: string): Promise<void> {
-    const current = this.#findBoot(id, bootId);
-    if (current) this.#instances.set(id, { ...current, stopped: true });
-  }
-
   async countFiles(): Promise<readonly InstanceFiles[]> {
     const counts = new Map<string, InstanceFiles>();
     for (const { instanceId, sizeBytes } of this.tree().files()) {
@@ -297,12 +273,6 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
       counts.set(instanceId, { instanceId, files: known.files + 1, sizeBytes: known.sizeBytes + sizeBytes });
     }
     return [...counts.values()].sort((left, right) => compareBytes(left.instanceId, right.instanceId));
-  }
-
-  async setDraining({ instanceId, draining }: SetDraining): Promise<boolean> {
-    const current = await this.findInstance(instanceId);
-    if (current) this.#instances.set(instanceId, { ...current, draining });
-    return current !== undefined;
   }
 
   async handOverDirectories({ from, to, limit }: HandOverDirectories): Promise<number> {
@@ -330,7 +300,19 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
       this.note({ ...entry, instanceId: heir });
     }
     this.forgetNotesOf(instanceId);
-    for (const row of this.#outbox.values()) if (row.instanceId === instanceId) this.#outbox.delete(row.seq);
+    const sharers = [...this.#instances.values()].filter(
+      ({ id, bucketId }) => id !== instanceId && bucketId !== '' && bucketId === current?.bucketId,
+    );
+    const order = ({ id, stopped, draining }: InstanceRecord): string => `${Number(stopped)}${Number(draining)}${id}`;
+    const [sharer] = sharers.sort((left, right) => compareBytes(order(left), order(right)));
+    for (const row of this.#outbox.values()) {
+      if (row.instanceId !== instanceId) continue;
+      if (sharer && row.kind === 'discard' && row.backendType === 's3') {
+        this.#outbox.set(row.seq, { ...row, instanceId: sharer.id });
+      } else {
+        this.#outbox.delete(row.seq);
+      }
+    }
     this.uploads.removeOf(instanceId);
     this.#instances.delete(instanceId);
     return { kind: 'removed', files: files.length, directories: directories.length };
@@ -344,17 +326,12 @@ export class MemoryMetadataStore extends MemoryRebuildStore implements MetadataS
     this.closed = true;
   }
 
-  #findBoot(id: string, bootId: string): InstanceRecord | undefined {
-    this.assertOpen();
-    const current = this.#instances.get(id);
-    return current?.bootId === bootId ? current : undefined;
-  }
-
-  #discard(file: FileEntry): void {
+  protected override discard(file: FileEntry): void {
     const seq = this.nextSeq();
     const { id: entryId, instanceId, backendType } = file;
     const path = this.tree().pathOf(file);
     this.#outbox.set(seq, { kind: 'discard', seq, instanceId, entryId, backendType, path, ...contentOf(file) });
+    if (!isFollowedByDisk(file)) this.note(file);
   }
 }
 

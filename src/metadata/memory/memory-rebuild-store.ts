@@ -4,10 +4,12 @@
  */
 
 import { compareBytes } from '../../core/byte-order.ts';
-import { type Entry, ROOT_ID } from '../../core/entry.ts';
+import { type BackendType, type Entry, ROOT_ID } from '../../core/entry.ts';
+import { metadataUnavailable } from '../../core/errors.ts';
 import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { CatalogStore, HoldingsPage, Note } from '../catalog-store.ts';
-import type { InstanceRecord, OutboxItem } from '../metadata-store.ts';
+import type { InstanceRecord } from '../instance-store.ts';
+import type { OutboxItem } from '../metadata-store.ts';
 import {
   type BeginRebuild,
   type EndRebuild,
@@ -22,10 +24,10 @@ import {
 } from '../rebuild-store.ts';
 import { restoreEntries } from '../restore-entries.ts';
 import { EntryTree } from './entry-tree.ts';
-import { MemoryLinkStore } from './memory-link-store.ts';
 import { MemoryRestoreRows } from './memory-restore-rows.ts';
 
-export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore, RebuildStore {
+export class MemoryRebuildStore implements CatalogStore, RebuildStore {
+  protected closed = false;
   protected readonly entries = new EntryTree();
   protected readonly outbox = new Map<number, OutboxItem>();
   protected readonly instances = new Map<string, InstanceRecord>();
@@ -45,6 +47,14 @@ export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore,
     return entries.filter((entry) => entry !== undefined).map((entry) => this.#locate(entry));
   }
 
+  async describeKeys(storageKeys: readonly string[]): Promise<readonly LocatedEntry[]> {
+    const files = this.tree()
+      .all()
+      .filter((entry) => entry.type === 'file');
+    const there = files.filter(({ storageKey }) => storageKey !== null && storageKeys.includes(storageKey));
+    return Array.from(there, (file) => this.#locate(file));
+  }
+
   async listHoldings(instanceId: string, after: string | undefined, limit: number): Promise<HoldingsPage> {
     const page = this.#pageOf(this.tree().all(), after, limit);
     const own = page.filter((entry) => entry.instanceId === instanceId).map((entry) => this.#locate(entry));
@@ -57,9 +67,11 @@ export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore,
     return [...wanted.take(limit)];
   }
 
-  async listOutbox(instanceId: string, limit: number): Promise<readonly OutboxItem[]> {
+  async listOutbox(instanceId: string, limit: number, backendType?: BackendType): Promise<readonly OutboxItem[]> {
     this.assertOpen();
-    const own = this.outbox.values().filter((row) => row.instanceId === instanceId);
+    const own = this.outbox
+      .values()
+      .filter((row) => row.instanceId === instanceId && (backendType ?? row.backendType) === row.backendType);
     return [...own.take(limit)];
   }
 
@@ -98,9 +110,10 @@ export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore,
       this.#merged.set(ROOT_ID, ROOT_ID);
     }
     this.#rebuilds.set(instanceId, false);
-    const nothing = { endpoint: '', publicUrl: '', bootId: '', beat: 0, version: '', process: '', draining: false };
+    const nothing = { endpoint: '', publicUrl: '', bootId: '', beat: 0, version: '', process: '', bucketId: '' };
     if (!this.instances.has(instanceId)) {
-      this.instances.set(instanceId, { id: instanceId, ...nothing, lastSeenMs: nowMs, stopped: true });
+      const state = { draining: false, lastSeenMs: nowMs, stopped: true };
+      this.instances.set(instanceId, { id: instanceId, ...nothing, ...state });
     }
     return true;
   }
@@ -113,7 +126,7 @@ export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore,
     this.assertOpen();
     for (const file of files) {
       const seq = this.nextSeq();
-      this.outbox.set(seq, { kind: 'move', seq, ...file });
+      this.outbox.set(seq, { kind: 'move', seq, backendType: 'localfs', ...file });
     }
   }
 
@@ -177,6 +190,10 @@ export class MemoryRebuildStore extends MemoryLinkStore implements CatalogStore,
   protected nextSeq(): number {
     this.#lastSeq += 1;
     return this.#lastSeq;
+  }
+
+  protected assertOpen(): void {
+    if (this.closed) throw metadataUnavailable(new Error('The store in memory is closed.'));
   }
 
   protected tree(): EntryTree {

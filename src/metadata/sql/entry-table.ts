@@ -1,7 +1,9 @@
 /** Single rows of the tables inside a transaction: found, added, written. What they mean is decided by the mutations. */
 import { type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import { isFollowedByDisk } from '../followed-by-disk.ts';
 import type { NewEntry, OutboxItem } from '../metadata-store.ts';
+import { note } from './notes.ts';
 import { ENTRY_ASSIGNMENTS, ENTRY_COLUMNS, ENTRY_PLACEHOLDERS, entryValues, text, toEntry } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
 
@@ -41,6 +43,7 @@ export async function findChild(tx: SqlTransaction, parentId: string, name: stri
 export async function discard(tx: SqlTransaction, file: FileEntry): Promise<void> {
   const names = await namesUpTo(tx, file.id);
   if (names) await addToOutbox(tx, { kind: 'discard', file, path: pathOfNames(names), to: null });
+  if (!isFollowedByDisk(file)) await note(tx, file);
 }
 
 export interface NewOutboxItem {

@@ -5,7 +5,7 @@ import type {
   RemoveInstance,
   RemoveInstanceOutcome,
   SetDraining,
-} from '../metadata-store.ts';
+} from '../instance-store.ts';
 import { noteAll } from './notes.ts';
 import { integer, text } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
@@ -51,10 +51,23 @@ export async function removeInstance(tx: SqlTransaction, request: RemoveInstance
     directories.map((row) => text(row, 'id')),
   );
   await tx.all('DELETE FROM notes WHERE instance_id = $1', [instanceId]);
+  await handOverBucket(tx, instanceId);
   await tx.all('DELETE FROM outbox WHERE instance_id = $1', [instanceId]);
   await tx.all('DELETE FROM uploads WHERE instance_id = $1', [instanceId]);
   await tx.all('DELETE FROM instances WHERE id = $1', [instanceId]);
   return { kind: 'removed', files, directories: directories.length };
+}
+
+/** What the instance had to remove from a bucket that another one has, too, that one removes. */
+async function handOverBucket(tx: SqlTransaction, instanceId: string): Promise<void> {
+  const [sharer] = await tx.all(
+    `SELECT other.id FROM instances AS own JOIN instances AS other ON other.bucket_id = own.bucket_id
+     WHERE own.id = $1 AND other.id <> $1 AND own.bucket_id <> '' ORDER BY other.stopped, other.draining, other.id LIMIT 1`,
+    [instanceId],
+  );
+  if (!sharer) return;
+  const sql = "UPDATE outbox SET instance_id = $2 WHERE instance_id = $1 AND kind = 'discard' AND backend_type = 's3'";
+  await tx.all(sql, [instanceId, text(sharer, 'id')]);
 }
 
 type Seen = Pick<InstanceRecord, 'bootId' | 'beat'> | undefined;

@@ -3,8 +3,6 @@ import type { ClaimLink, ForgetLinks, Link, LinkClaimed, StoredLink } from '../l
 import { integer, text } from './rows.ts';
 import type { SqlRow, SqlTransaction } from './sql-database.ts';
 
-export const FIND_LINK = 'SELECT digest, entry_id, user_name, expires_at_ms, used FROM links WHERE digest = $1';
-
 export function toLink(row: SqlRow): StoredLink {
   return {
     digest: text(row, 'digest'),

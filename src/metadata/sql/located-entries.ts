@@ -15,7 +15,10 @@ export interface Statement {
 }
 
 /** Statements that together find the entries in which a column has one of these values. */
-export function* locateBy(column: 'id' | 'content_id', wanted: readonly string[]): Generator<Statement> {
+export function* locateBy(
+  column: 'id' | 'content_id' | 'storage_key',
+  wanted: readonly string[],
+): Generator<Statement> {
   for (let at = 0; at < wanted.length; ) {
     const rest = wanted.length - at;
     const size = SIZES.find((candidate) => candidate >= rest) ?? Math.max(...SIZES);

@@ -1,6 +1,7 @@
 /** The move of an entry in the namespace, of a file's bytes to another backend, or of both in one transaction. */
 import { type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { MAX_PATH_BYTES, pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
+import { isFollowedByDisk } from '../followed-by-disk.ts';
 import { MAX_MOVED_PATH_BYTES, type MoveEntry, type MoveOutcome } from '../metadata-store.ts';
 import {
   addToOutbox,
@@ -17,7 +18,7 @@ import { integer } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
 
 export async function moveEntry(tx: SqlTransaction, request: MoveEntry): Promise<MoveOutcome> {
-  const { from, to, expectContentId, relocated } = request;
+  const { from, to, expectContentId, expectInstanceId, relocated } = request;
   if (isRenamed(request)) await lockPaths(tx);
   const entry = await findEntry(tx, request.entryId);
   if (!entry || entry.id === ROOT_ID || entry.parentId !== from.parentId || entry.name !== from.name) {
@@ -26,6 +27,7 @@ export async function moveEntry(tx: SqlTransaction, request: MoveEntry): Promise
   if (expectContentId !== undefined && (entry.type !== 'file' || entry.contentId !== expectContentId)) {
     return { kind: 'changed' };
   }
+  if (expectInstanceId !== undefined && entry.instanceId !== expectInstanceId) return { kind: 'changed' };
   const moved: Entry = { ...entry, name: to.name, version: entry.version + 1 };
   if (!isRenamed(request)) {
     if (entry.type === 'directory' || !relocated) return { kind: 'moved', entry };
@@ -41,6 +43,7 @@ export async function moveEntry(tx: SqlTransaction, request: MoveEntry): Promise
   if (placed.type === 'file' && entry.type === 'file') {
     if (relocated) return { kind: 'moved', entry: await relocate(tx, entry, placed, relocated) };
     await addToOutbox(tx, { kind: 'move', file: entry, ...paths });
+    if (!isFollowedByDisk(entry)) await note(tx, entry);
   } else {
     await tellEverybody(tx, entry, paths);
   }
@@ -156,14 +159,17 @@ async function relocate(
   await discard(tx, previous);
   const entry = { ...moved, ...content, instanceId, backendType };
   await updateEntry(tx, entry);
+  if (!isFollowedByDisk(entry)) await note(tx, entry);
   return entry;
 }
 
-/** Any instance may hold bytes below a directory. */
+/** Any instance may hold bytes below a directory, in any of its backends; each of them follows at its own pace. */
 async function tellEverybody(tx: SqlTransaction, directory: Entry, { path, to }: Paths): Promise<void> {
   await tx.all(
-    `INSERT INTO outbox (kind, instance_id, entry_id, path, to_path)
-     SELECT 'move', id, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT) FROM instances`,
+    `INSERT INTO outbox (kind, instance_id, entry_id, path, to_path, backend_type)
+     SELECT 'move', id, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), 'localfs' FROM instances
+     UNION ALL
+     SELECT 'move', id, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), 's3' FROM instances WHERE bucket_id <> ''`,
     [directory.id, path, to],
   );
 }

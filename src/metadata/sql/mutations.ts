@@ -6,21 +6,20 @@ import { type Entry, type FileEntry, ROOT_ID } from '../../core/entry.ts';
 import { EXECUTE, maySeverChild, permits, READ, type User, WRITE } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import { withAttributes } from '../changed-attributes.ts';
+import { isFollowedByDisk } from '../followed-by-disk.ts';
+import type { Heartbeat, HeartbeatOutcome, InstanceFiles, RegisterInstance } from '../instance-store.ts';
 import type {
   ChangeAttributes,
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
-  Heartbeat,
-  HeartbeatOutcome,
-  InstanceFiles,
-  RegisterInstance,
   RemoveEntry,
   RemoveOutcome,
   RemoveTreeOutcome,
   ReplaceContent,
   ReplaceOutcome,
 } from '../metadata-store.ts';
+import { holdsFiles, relocateContent, takeOverEntry } from './content-places.ts';
 import {
   discard,
   findChild,
@@ -51,7 +50,7 @@ async function createEntry(tx: SqlTransaction, request: CreateEntry): Promise<Cr
     parentId = directory.id;
   }
   if (await insertEntry(tx, request.entry, parentId)) {
-    if (request.entry.type === 'directory' || request.isInPlace) await note(tx, request.entry);
+    if (request.isInPlace || !isFollowedByDisk(request.entry)) await note(tx, request.entry);
     await finishUpload(tx, request.finishesUpload);
     return { kind: 'created', entry: { ...request.entry, parentId, version: 1 } };
   }
@@ -91,7 +90,7 @@ async function replaceContent(tx: SqlTransaction, request: ReplaceContent): Prom
     version: previous.version + 1,
   };
   await updateEntry(tx, entry);
-  if (!request.discardPrevious) await note(tx, entry);
+  if (!request.discardPrevious || !isFollowedByDisk(entry)) await note(tx, entry);
   await finishUpload(tx, request.finishesUpload);
   return { kind: 'replaced', entry };
 }
@@ -109,10 +108,11 @@ async function restampContent(tx: SqlTransaction, { contentId, storageStamp }: R
 }
 
 async function removeEntry(tx: SqlTransaction, request: RemoveEntry): Promise<RemoveOutcome> {
-  const { entryId, expectContentId } = request;
+  const { entryId, expectContentId, expectInstanceId } = request;
   const entry = await findEntry(tx, entryId);
   const contentId = entry?.type === 'file' ? entry.contentId : undefined;
   if (expectContentId !== undefined && contentId !== expectContentId) return { kind: 'changed' };
+  if (expectInstanceId !== undefined && entry?.instanceId !== expectInstanceId) return { kind: 'changed' };
   if (entry?.type === 'file') await discard(tx, entry);
   if (await removeEntryRow(tx, entryId)) {
     if (entry?.type === 'directory') await note(tx, entry);
@@ -153,7 +153,8 @@ async function removeTree(tx: SqlTransaction, { directoryId, user }: RemoveTree)
     tree,
   );
   await tx.all(
-    `${SUBTREE} INSERT INTO notes (instance_id, entry_id) SELECT instance_id, id FROM subtree WHERE type = 'directory'`,
+    `${SUBTREE} INSERT INTO notes (instance_id, entry_id) SELECT instance_id, id FROM subtree
+     WHERE type = 'directory' OR backend_type <> 'localfs'`,
     tree,
   );
   const removed = await tx.all(`${SUBTREE} DELETE FROM entries WHERE id IN (SELECT id FROM subtree) RETURNING 1`, tree);
@@ -184,17 +185,18 @@ async function forgetOutbox(tx: SqlTransaction, seqs: readonly number[]): Promis
 }
 
 async function registerInstance(tx: SqlTransaction, request: RegisterInstance): Promise<boolean> {
-  const { id, endpoint, publicUrl, bootId, version, process, nowMs, replaces } = request;
-  const columns = [id, endpoint, bootId, nowMs, version, process, publicUrl];
+  const { id, endpoint, publicUrl, bootId, version, process, bucketId = '', nowMs, replaces } = request;
+  const columns = [id, endpoint, bootId, nowMs, version, process, publicUrl, bucketId];
   const registered = replaces
     ? await tx.all(
         `UPDATE instances SET endpoint = $2, boot_id = $3, beat = beat + 1, last_seen_ms = $4, stopped = 0,
-           version = $5, process = $6, public_url = $7 WHERE id = $1 AND boot_id = $8 AND beat = $9 RETURNING id`,
+           version = $5, process = $6, public_url = $7, bucket_id = $8
+         WHERE id = $1 AND boot_id = $9 AND beat = $10 RETURNING id`,
         [...columns, replaces.bootId, replaces.beat],
       )
     : await tx.all(
-        `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version, process, public_url)
-         VALUES ($1, $2, $3, 1, $4, 0, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id`,
+        `INSERT INTO instances (id, endpoint, boot_id, beat, last_seen_ms, stopped, version, process, public_url,
+           bucket_id) VALUES ($1, $2, $3, 1, $4, 0, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id`,
         columns,
       );
   if (registered.length === 0) return false;
@@ -251,6 +253,9 @@ export const mutations = {
   createEntry,
   replaceContent,
   restampContent,
+  holdsFiles,
+  relocateContent,
+  takeOverEntry,
   removeEntry,
   removeTree,
   moveEntry,

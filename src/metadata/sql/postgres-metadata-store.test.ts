@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { TestPostgres } from '../../../test/support/postgres.ts';
+import { contentPlacesContract } from '../content-places.contract.ts';
 import { leavingContract } from '../leaving.contract.ts';
 import { linksContract } from '../links.contract.ts';
 import { longWorkContract } from '../long-work.contract.ts';
@@ -30,6 +31,7 @@ suite('PostgreSQL', () => {
   longWorkContract('SqlMetadataStore on PostgreSQL', openNew);
   rebuildStoreContract('SqlMetadataStore on PostgreSQL', openNew);
   linksContract('SqlMetadataStore on PostgreSQL', openNew, () => open(last));
+  contentPlacesContract('SqlMetadataStore on PostgreSQL', openNew);
   uploadsContract('SqlMetadataStore on PostgreSQL', openNew);
   movingContract('SqlMetadataStore on PostgreSQL', openNew, { reopen: () => open(last) });
 

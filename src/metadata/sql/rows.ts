@@ -2,7 +2,8 @@
 import type { BackendType, Entry, FileEntry } from '../../core/entry.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Note } from '../catalog-store.ts';
-import type { InstanceRecord, NewEntry, OutboxItem } from '../metadata-store.ts';
+import type { InstanceRecord } from '../instance-store.ts';
+import type { NewEntry, OutboxItem } from '../metadata-store.ts';
 import type { SqlRow, SqlValue } from './sql-database.ts';
 
 const ENTRY_COLUMN_NAMES = [
@@ -117,10 +118,9 @@ export function toOutboxItem(row: SqlRow): OutboxItem {
     instanceId: text(row, 'instance_id'),
     entryId: text(row, 'entry_id'),
     path: text(row, 'path') as VirtualPath,
+    backendType: text(row, 'backend_type') as BackendType,
   };
-  if (row.kind === 'discard') {
-    return { kind: 'discard', ...attributes, backendType: text(row, 'backend_type') as BackendType, ...toContent(row) };
-  }
+  if (row.kind === 'discard') return { kind: 'discard', ...attributes, ...toContent(row) };
   const content = row.content_id === null ? undefined : toContent(row);
   return { kind: 'move', ...attributes, to: text(row, 'to_path') as VirtualPath, content };
 }
@@ -141,6 +141,7 @@ export function toInstance(row: SqlRow): InstanceRecord {
     version: text(row, 'version'),
     process: text(row, 'process'),
     draining: integer(row, 'draining') !== 0,
+    bucketId: text(row, 'bucket_id'),
   };
 }
 

@@ -1,37 +1,40 @@
 /** The namespace on a SQL database; what differs between databases is in the driver. */
-import { type Entry, ROOT_ID } from '../../core/entry.ts';
+import { type BackendType, type Entry, ROOT_ID } from '../../core/entry.ts';
 import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { User } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type { HoldingsPage, Note } from '../catalog-store.ts';
+import type { ContentPlace, RelocateContent, TakeOverEntry } from '../content-place-store.ts';
+import type {
+  HandOverDirectories,
+  Heartbeat,
+  HeartbeatOutcome,
+  InstanceFiles,
+  InstanceRecord,
+  RegisterInstance,
+  RemoveInstance,
+  RemoveInstanceOutcome,
+  SetDraining,
+} from '../instance-store.ts';
 import type { JobStore } from '../job-store.ts';
-import type { ClaimLink, ForgetLinks, Link, LinkClaimed, StoredLink } from '../link-store.ts';
+import type { LinkStore } from '../link-store.ts';
 import type {
   ChangeAttributes,
   ChangeAttributesOutcome,
   CreateEntry,
   CreateOutcome,
   DirectoryTree,
-  HandOverDirectories,
-  Heartbeat,
-  HeartbeatOutcome,
-  InstanceFiles,
-  InstanceRecord,
   LocatedContent,
   LocatedFile,
   MetadataStore,
   MoveEntry,
   MoveOutcome,
   OutboxItem,
-  RegisterInstance,
   RemoveEntry,
-  RemoveInstance,
-  RemoveInstanceOutcome,
   RemoveOutcome,
   RemoveTreeOutcome,
   ReplaceContent,
   ReplaceOutcome,
-  SetDraining,
 } from '../metadata-store.ts';
 import type {
   BeginRebuild,
@@ -42,9 +45,9 @@ import type {
   RestoreOutcome,
 } from '../rebuild-store.ts';
 import type { UploadStore } from '../upload-store.ts';
-import { FIND_LINK, toLink } from './links.ts';
 import { LOCATE_HOLDINGS, LOCATE_PLACEHOLDERS, locateBy, toLocatedEntries } from './located-entries.ts';
 import { readDirectories } from './read-directories.ts';
+import { resolveQuery } from './resolve-query.ts';
 import {
   ENTRY_COLUMNS,
   entryColumnsOf,
@@ -58,6 +61,7 @@ import {
 } from './rows.ts';
 import type { SqlDatabase } from './sql-database.ts';
 import { SqlJobStore } from './sql-job-store.ts';
+import { SqlLinkStore } from './sql-link-store.ts';
 import { SqlUploadStore } from './sql-upload-store.ts';
 
 /** Contents located by one statement: a few fixed sizes keep the number of prepared statements small. */
@@ -65,21 +69,22 @@ const LOCATE_SIZES = [1, 8, 64];
 
 export class SqlMetadataStore implements MetadataStore {
   readonly jobs: JobStore;
+  readonly links: LinkStore;
   readonly uploads: UploadStore;
   readonly #database: SqlDatabase;
 
   constructor(database: SqlDatabase) {
     this.#database = database;
     this.jobs = new SqlJobStore(database);
+    this.links = new SqlLinkStore(database);
     this.uploads = new SqlUploadStore(database);
   }
 
   async resolve(names: readonly string[]): Promise<readonly Entry[]> {
     const { resolve } = this.#database;
     if (resolve) return (await resolve.call(this.#database, names)).map(toEntry);
-    const size = RESOLVE_SIZES.find((candidate) => candidate >= names.length) ?? names.length;
-    const values = Array.from({ length: size }, (_, index) => names[index] ?? null);
-    return (await this.#database.read(resolveStatement(size), values)).map(toEntry);
+    const { sql, values } = resolveQuery(names);
+    return (await this.#database.read(sql, values)).map(toEntry);
   }
 
   createEntry(request: CreateEntry): Promise<CreateOutcome> {
@@ -92,6 +97,18 @@ export class SqlMetadataStore implements MetadataStore {
 
   restampContent(contentId: string, storageStamp: string): Promise<void> {
     return this.#database.mutate('restampContent', { contentId, storageStamp });
+  }
+
+  holdsFiles(place: ContentPlace): Promise<boolean> {
+    return this.#database.mutate('holdsFiles', place);
+  }
+
+  relocateContent(request: RelocateContent): Promise<boolean> {
+    return this.#database.mutate('relocateContent', request);
+  }
+
+  takeOverEntry(request: TakeOverEntry): Promise<boolean> {
+    return this.#database.mutate('takeOverEntry', request);
   }
 
   moveEntry(request: MoveEntry): Promise<MoveOutcome> {
@@ -148,9 +165,17 @@ export class SqlMetadataStore implements MetadataStore {
     return [...names].map(([contentId, path]) => ({ contentId, path: pathOfNames(path) }));
   }
 
-  async listOutbox(instanceId: string, limit: number): Promise<readonly OutboxItem[]> {
-    const sql = 'SELECT * FROM outbox WHERE instance_id = $1 ORDER BY seq LIMIT $2';
-    return (await this.#database.read(sql, [instanceId, limit])).map(toOutboxItem);
+  async listOutbox(instanceId: string, limit: number, backendType?: BackendType): Promise<readonly OutboxItem[]> {
+    const own = 'SELECT * FROM outbox WHERE instance_id = $1';
+    const rows =
+      backendType === undefined
+        ? await this.#database.read(`${own} ORDER BY seq LIMIT $2`, [instanceId, limit])
+        : await this.#database.read(`${own} AND backend_type = $3 ORDER BY seq LIMIT $2`, [
+            instanceId,
+            limit,
+            backendType,
+          ]);
+    return rows.map(toOutboxItem);
   }
 
   async listWholeOutbox(after: number | undefined, limit: number): Promise<readonly OutboxItem[]> {
@@ -216,7 +241,11 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#describe('id', entryIds);
   }
 
-  async #describe(column: 'id' | 'content_id', wanted: readonly string[]): Promise<LocatedEntry[]> {
+  describeKeys(storageKeys: readonly string[]): Promise<readonly LocatedEntry[]> {
+    return this.#describe('storage_key', storageKeys);
+  }
+
+  async #describe(column: Parameters<typeof locateBy>[0], wanted: readonly string[]): Promise<LocatedEntry[]> {
     const located: LocatedEntry[] = [];
     for (const { sql, values } of locateBy(column, wanted)) {
       located.push(...toLocatedEntries(await this.#database.read(sql, values)));
@@ -282,57 +311,9 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#database.mutate('endRebuild', request);
   }
 
-  addLink(link: Link): Promise<void> {
-    return this.#database.mutate('addLink', link);
-  }
-
-  async findLink(digest: string): Promise<StoredLink | undefined> {
-    return (await this.#database.read(FIND_LINK, [digest])).map(toLink)[0];
-  }
-
-  claimLink(request: ClaimLink): Promise<boolean> {
-    return this.#database.mutate('claimLink', request);
-  }
-
-  useLink(claimed: LinkClaimed): Promise<boolean> {
-    return this.#database.mutate('useLink', claimed);
-  }
-
-  releaseLink(claimed: LinkClaimed): Promise<void> {
-    return this.#database.mutate('releaseLink', claimed);
-  }
-
-  forgetLinks(request: ForgetLinks): Promise<number> {
-    return this.#database.mutate('forgetLinks', request);
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.#database[Symbol.asyncDispose]();
   }
-}
-
-/** Names in one statement: a few fixed sizes keep clients from filling the memory with prepared statements. */
-const RESOLVE_SIZES = [0, 1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
-const resolveStatements = new Map<number, string>();
-
-/** A statement for a path of up to `size` names: it walks down from the root and stops where a name is missing or null. */
-function resolveStatement(size: number): string {
-  const known = resolveStatements.get(size);
-  if (known !== undefined) return known;
-  const steps = Array.from({ length: size }, (_, index) => `(${index + 1}, $${index + 1})`).join(', ');
-  // CROSS JOIN keeps SQLite to this order; for long paths it would go through all children of a directory instead.
-  const sql =
-    size === 0
-      ? `SELECT ${ENTRY_COLUMNS} FROM entries WHERE id = '${ROOT_ID}'`
-      : `WITH RECURSIVE step (depth, name) AS (VALUES ${steps}),
-         walk AS (
-           SELECT 0 AS depth, ${entryColumnsOf('e')} FROM entries AS e WHERE e.id = '${ROOT_ID}'
-           UNION ALL
-           SELECT step.depth, ${entryColumnsOf('e')} FROM walk CROSS JOIN step CROSS JOIN entries AS e
-           WHERE step.depth = walk.depth + 1 AND e.parent_id = walk.id AND e.name = step.name
-         ) SELECT * FROM walk ORDER BY depth`;
-  resolveStatements.set(size, sql);
-  return sql;
 }
 
 /** A page of files by id, and the names from each up to the root put together. */

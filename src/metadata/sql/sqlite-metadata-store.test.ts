@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, describe, it } from 'node:test';
 import { ROOT_ID } from '../../core/entry.ts';
+import { contentPlacesContract } from '../content-places.contract.ts';
 import { leavingContract } from '../leaving.contract.ts';
 import { linksContract } from '../links.contract.ts';
 import { longWorkContract } from '../long-work.contract.ts';
@@ -38,6 +39,7 @@ metadataStoreContract(
 );
 leavingContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
 longWorkContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
+contentPlacesContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
 uploadsContract('SqlMetadataStore on SQLite', () => openAt(newPath()));
 movingContract(
   'SqlMetadataStore on SQLite',

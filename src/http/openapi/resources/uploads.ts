@@ -37,7 +37,7 @@ const STATE_FIELDS = ENTRY_FIELDS.partial().extend({
 const TUS_RESUMABLE = requestField('Tus-Resumable', 'The version of the protocol.', VERSION).unwrap();
 const METADATA = requestField(
   'Upload-Metadata',
-  'Keys with values in base64: `path` (absolute), `filetype`, `mode`, `overwrite` (`true`: replaces what is there), `if-match`.',
+  'Keys with values in base64: `path` (absolute), `filetype`, `mode`, `overwrite` (`true`: replaces what is there), `if-match`, `backend`.',
   text(),
   'path L2RvY3MvcmVwb3J0LnR4dA==,filetype dGV4dC9wbGFpbg==',
 );

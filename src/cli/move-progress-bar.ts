@@ -1,9 +1,9 @@
-/** A progress bar for whoever waits at a terminal for a drain. */
+/** A progress bar for whoever waits at a terminal while files are moved. */
 import type { Options, Params, SingleBar } from 'cli-progress';
 import type { MoveProgress } from '../engine/move-files.ts';
 import { bytesText } from './bytes-text.ts';
 
-export class DrainProgressBar implements Disposable {
+export class MoveProgressBar implements Disposable {
   readonly #bar: SingleBar | undefined;
   #progress: MoveProgress | undefined;
 
@@ -11,18 +11,19 @@ export class DrainProgressBar implements Disposable {
     this.#bar = bar;
   }
 
-  static async open(instanceId: string): Promise<DrainProgressBar> {
-    if (!process.stderr.isTTY) return new DrainProgressBar(undefined);
+  /** @param what is done, e.g. `draining callfs-3` */
+  static async open(what: string): Promise<MoveProgressBar> {
+    if (!process.stderr.isTTY) return new MoveProgressBar(undefined);
     const { Format, SingleBar } = (await import('cli-progress')).default;
     const format = (options: Options, { progress, eta }: Params): string => {
       const { moved, total } = shown.#progress ?? NOTHING;
       const files = `${moved.files} of ${total.files} files`;
       const bytes = `${bytesText(moved.sizeBytes)} of ${bytesText(total.sizeBytes)}`;
       const left = Format.TimeFormat(eta, options, 1);
-      return `draining ${instanceId} [${Format.BarFormat(progress, options)}] ${files}, ${bytes}, ${left} left`;
+      return `${what} [${Format.BarFormat(progress, options)}] ${files}, ${bytes}, ${left} left`;
     };
     const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
-    const shown = new DrainProgressBar(bar);
+    const shown = new MoveProgressBar(bar);
     bar.start(0, 0);
     return shown;
   }

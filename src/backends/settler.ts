@@ -1,15 +1,30 @@
 /**
- * Brings the disk to what the namespace says: content that was committed goes to its natural place,
- * content that was discarded goes away. One loop per instance, ordered, idempotent, restartable. This file
- * says when it works; what it does then is in settle-round.ts.
+ * Brings a disk or a bucket to what the namespace says: content that was committed goes to its natural place,
+ * content that was discarded goes away. One loop per backend, ordered, idempotent, restartable. This file
+ * says when it works; what it does then is the backend's own.
  */
-import { readdir } from 'node:fs/promises';
-import { ROUND_SIZE, SettleRound, type SettleRoundOptions } from './settle-round.ts';
 
-export interface SettlerOptions extends Omit<SettleRoundOptions, 'onFailure'> {
+/** What there is to settle, and one round of it. */
+export interface SettleWork {
+  readonly stagedCount: number;
+  /** @param mayRemove nothing may point to the content, and then it goes away */
+  add(contentId: string, mayRemove: boolean): void;
+  /** The next round reads the outbox even if nothing is staged. */
+  lookAtOutbox(): void;
+  retryPostponed(): void;
+  /** @returns sawAll: no row of the outbox was left out; hasMore: there is more to do now */
+  settleSome(): Promise<{ readonly sawAll: boolean; readonly hasMore: boolean }>;
+}
+
+export interface SettlerOptions {
+  /** @param onFailure told when something could not be settled and is postponed until `retryPostponed` */
+  readonly workWith: (onFailure: (error: unknown) => void) => SettleWork;
   /** Told when something could not be settled; it is repeated. */
   readonly onFailure: (error: unknown) => void;
 }
+
+/** Contents and removals in one round: bounds its memory and how long who waits may wait behind others. */
+export const ROUND_SIZE = 512;
 
 /** What is there when a round begins is in place after so many, unless moves of the same paths keep coming. */
 const ENOUGH_ROUNDS = 2;
@@ -19,8 +34,8 @@ const RETRY_AFTER_MS = 1000;
 const GATHER_MS = 25;
 
 export class Settler {
-  readonly #options: SettlerOptions;
-  readonly #work: SettleRound;
+  readonly #options: Pick<SettlerOptions, 'onFailure'>;
+  readonly #work: SettleWork;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -32,13 +47,18 @@ export class Settler {
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-    this.#work = new SettleRound({ ...options, onFailure: (error) => this.#failed(error) });
+    this.#work = options.workWith((error) => this.#failed(error));
   }
 
   /** Finishes what an earlier process left: staged content that an entry points to is placed, any other removed. */
-  async recover(): Promise<void> {
-    for (const contentId of await readdir(this.#options.layout.staging)) this.#work.add(contentId, true);
+  async recover(staged: readonly string[]): Promise<void> {
+    for (const contentId of staged) this.#work.add(contentId, true);
     while (await this.#round());
+    this.start();
+  }
+
+  /** Looks from now on by itself for what there is to do. */
+  start(): void {
     this.#timer = setInterval(() => this.outboxPending(), LOOK_EVERY_MS);
     this.#timer.unref();
   }
@@ -46,12 +66,12 @@ export class Settler {
   /** @param mayRemove the outcome of the commit is unknown: nothing may point to the content */
   add(contentId: string, mayRemove: boolean): void {
     this.#work.add(contentId, mayRemove);
-    this.#wake();
+    this.wake();
   }
 
   outboxPending(): void {
     this.#work.lookAtOutbox();
-    this.#wake();
+    this.wake();
   }
 
   /** Resolves when everything committed before the call is in place, or has failed and will be repeated; whatever comes after. */
@@ -73,11 +93,11 @@ export class Settler {
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
-  #wake(): void {
+  wake(): void {
     if (this.#running || this.#stopped) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#waiting.length > 0) this.#wake();
+      if (this.#waiting.length > 0) this.wake();
     });
   }
 

@@ -1,0 +1,32 @@
+/** The SDK's client for the configured bucket: whom it asks, how long it waits, how often it tries. */
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { S3Settings } from './s3-settings.ts';
+
+const CONNECT_TIMEOUT_MS = 3000;
+/** Without a byte in either direction. */
+const IDLE_TIMEOUT_MS = 20_000;
+/** Once and again after short pauses that grow; what fails longer is the client's or the settler's to repeat. */
+const ATTEMPTS = 3;
+const MAX_CONNECTIONS = 256;
+
+export function createS3Client({ endpoint, region, accessKey, secretKey }: S3Settings): S3Client {
+  const agent = { keepAlive: true, maxSockets: MAX_CONNECTIONS };
+  const options: S3ClientConfig = {
+    region,
+    maxAttempts: ATTEMPTS,
+    // Not every S3 server knows the checksums that the SDK would add by itself; the signature covers the bytes.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // It would cost a connection for each large body.
+    expectContinueHeader: false,
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: IDLE_TIMEOUT_MS,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+    ...(endpoint === '' ? {} : { endpoint, forcePathStyle: true }),
+    ...(accessKey === '' ? {} : { credentials: { accessKeyId: accessKey, secretAccessKey: secretKey } }),
+  };
+  return new S3Client(options);
+}

@@ -1,0 +1,112 @@
+/** The bytes of exactly one object, asked for when they are wanted, and again from where they broke off. */
+import type { Readable } from 'node:stream';
+import { backendUnavailable } from '../../core/errors.ts';
+import type { ByteSink, ContentReader } from '../backend.ts';
+import type { S3Objects } from './s3-objects.ts';
+
+export interface ReadableObject {
+  readonly key: string;
+  readonly etag: string;
+  readonly sizeBytes: number;
+}
+
+/** Without a byte in between a read is asked for again so often. */
+const MAX_ATTEMPTS = 4;
+
+/** Small enough to be read as a whole when it is opened: one request instead of two, and it is there whatever comes. */
+export const WHOLE_BYTES = 128 * 1024;
+
+export class S3Reader implements ContentReader {
+  readonly sizeBytes: number;
+  readonly #objects: S3Objects;
+  readonly #object: ReadableObject;
+  /** An answer that nobody has read from yet. */
+  #opened: Readable | undefined;
+
+  /** @param opened the bytes from the first on */
+  constructor(objects: S3Objects, object: ReadableObject, opened: Readable | undefined) {
+    this.#objects = objects;
+    this.#object = object;
+    this.#opened = opened;
+    this.sizeBytes = object.sizeBytes;
+    // What breaks off before it is wanted is asked for again.
+    opened?.on('error', () => {});
+  }
+
+  async readAll(): Promise<Uint8Array> {
+    const chunks: Buffer[] = [];
+    const sink = {
+      async write(chunk: Uint8Array): Promise<void> {
+        chunks.push(Buffer.from(chunk));
+      },
+    };
+    await this.copyTo(sink, 0, this.sizeBytes);
+    return Buffer.concat(chunks);
+  }
+
+  async copyTo(sink: ByteSink, start: number, end: number): Promise<void> {
+    let at = start;
+    let failure: unknown;
+    for (let attempt = 0; at < end; attempt++) {
+      if (attempt === MAX_ATTEMPTS) throw backendUnavailable('The bucket broke the transfer off.', failure);
+      const body = await this.#bodyFrom(at, end);
+      const before = at;
+      try {
+        failure = undefined;
+        const bytes = body[Symbol.asyncIterator]();
+        for (;;) {
+          const chunk = await bytes.next().catch((error: unknown) => {
+            failure = error;
+            return undefined;
+          });
+          if (!chunk || chunk.done) break;
+          const piece = (chunk.value as Buffer).subarray(0, end - at);
+          await sink.write(piece);
+          at += piece.length;
+          if (at === end) break;
+        }
+      } finally {
+        body.destroy();
+      }
+      if (at > before) attempt = -1;
+    }
+  }
+
+  async #bodyFrom(start: number, end: number): Promise<Readable> {
+    const { key, etag } = this.#object;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    if (opened && !opened.destroyed && start === 0 && end === this.sizeBytes) return opened;
+    opened?.destroy();
+    const found = await this.#objects.open(key, { etag, sizeBytes: this.sizeBytes, start, end });
+    if (found.kind === 'opened') return found.body;
+    throw backendUnavailable('The file was replaced while it was read; read it again.');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#opened?.destroy();
+  }
+}
+
+/** A content that is in memory. */
+export class BytesReader implements ContentReader {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get sizeBytes(): number {
+    return this.#bytes.length;
+  }
+
+  async readAll(): Promise<Uint8Array> {
+    return this.#bytes;
+  }
+
+  async copyTo(sink: ByteSink, start: number, end: number): Promise<void> {
+    if (end > start) await sink.write(this.#bytes.subarray(start, end));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
