@@ -220,7 +220,7 @@ suite('damage of each kind', () => {
     assert.deepEqual(kindsAndPaths(found), expected);
     assert.equal(found.repaired, 0);
     for (const finding of found.findings) {
-      assert.deepEqual(Object.keys(finding), ['kind', 'path', 'problem', 'repair', 'repaired']);
+      assert.deepEqual(Object.keys(finding), ['kind', 'path', 'backend_type', 'problem', 'repair', 'repaired']);
       assert(finding.problem !== '' && finding.repair !== '' && !finding.repaired);
     }
     assert.deepEqual(kindsAndPaths(await check(3, a)), expected, 'looking changes nothing');

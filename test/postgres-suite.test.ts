@@ -41,6 +41,8 @@ const NOT_REPEATED: Readonly<Record<string, string>> = {
   rebuild: 'loses an SQLite file; has a test on PostgreSQL of its own',
   'fault-start': 'is about SQLite files, among others',
   fsck: 'has a test on PostgreSQL of its own',
+  's3-fsck': 'is about a bucket; tampers with an SQLite file',
+  's3-adopt-rebuild': 'is about a bucket; loses an SQLite file',
   's3-failover': 'is about a bucket; how a file changes its owner is in the contract suite',
   'move-uploads': 'is about how long transfers between instances may take, in which the store has no part',
   'move-large': 'is about the size of a tree, which the contract suite has for every store',

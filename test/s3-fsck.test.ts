@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, suite, test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { call } from './support/client.ts';
 import { startCluster, type TestCluster, type TestInstance } from './support/cluster.ts';
@@ -91,7 +92,7 @@ suite('callfs fsck of an instance with a bucket', { timeout: 180_000, skip: UNLE
       ...[instanceId, path, contentId, key, stamp],
     );
 
-  const NAMES = ['sound', 'missing', 'changed', 'restored', 'astray', 'brought', 'staged'];
+  const NAMES = ['sound', 'corrupt', 'missing', 'changed', 'edited', 'restored', 'astray', 'brought', 'staged'];
 
   test('finds nothing while two instances are at work in one bucket', async () => {
     for (const name of NAMES) await put(a, `/docs/${name}`, `of ${name}`);
@@ -103,13 +104,13 @@ suite('callfs fsck of an instance with a bucket', { timeout: 180_000, skip: UNLE
     assert.equal(report.bucket, `s3://${BUCKET}/team/`);
     assert.deepEqual(report.checked, { entries: NAMES.length + 1, files: NAMES.length + 2 });
     assert(report.running);
-    const only = await check(0, a, '--path', '/docs', '--backend', 's3');
-    assert.deepEqual(only.checked, { entries: NAMES.length, files: NAMES.length });
   });
 
   const PLANTED = [
     'missing-bytes /docs/missing s3',
+    'corrupt-bytes /docs/corrupt s3',
     'changed-file /docs/changed s3',
+    'changed-file /docs/edited s3',
     'restored-file /docs/restored s3',
     'misplaced-bytes /docs/astray s3',
     'misplaced-bytes /docs/brought s3',
@@ -128,6 +129,9 @@ suite('callfs fsck of an instance with a bucket', { timeout: 180_000, skip: UNLE
     const at = (key: string): string => `team/${key}`;
     await s3.delete(BUCKET, at('docs/missing'));
     await s3.put(BUCKET, at('docs/changed'), 'changed by somebody');
+    // As tools do that keep what an object carries.
+    await s3.put(BUCKET, at('docs/edited'), 'changed by somebody', { [LABEL]: entryOf('edited').contentId });
+    tamper("UPDATE entries SET checksum = '00000000' WHERE name = 'corrupt'");
     tamper("UPDATE entries SET storage_stamp = 'another' WHERE name = 'restored'");
     for (const [name, key] of [
       ['astray', 'elsewhere/astray'],
@@ -157,19 +161,30 @@ suite('callfs fsck of an instance with a bucket', { timeout: 180_000, skip: UNLE
     for (const instance of cluster.instances) await instance.stop();
     await plant();
     const all = [...PLANTED, `leftover-staging ${left.staged} s3`, `unfinished-upload ${left.parts} s3`].sort();
-    const report = await check(3, a);
+    const before = await keys();
+    const report = await check(3, a, '--deep');
     assert.deepEqual(found(report), all);
     assert(!report.running);
-    const before = await keys();
-    assert.deepEqual(found(await check(3, a)), all, 'a look changes nothing');
-    assert.deepEqual(await keys(), before);
+    assert.deepEqual(await keys(), before, 'a look changes nothing');
+    const only = await check(3, a, '--path', '/docs', '--backend', 's3');
+    assert.deepEqual(
+      found(only),
+      all.filter((line) => line.includes(' /docs/') && !line.startsWith('corrupt')),
+    );
+    // The others do not lie there.
+    assert.deepEqual(only.checked, { entries: NAMES.length, files: NAMES.length - 3 });
   });
 
   test('repairs what is safe, and is clean then', async () => {
     const repaired = await check(3, a, '--repair');
     const failed = repaired.findings.filter((finding) => !finding.repaired);
-    assert.deepEqual(failed.map(({ kind, path }) => `${kind} ${path}`), ['missing-bytes /docs/missing']);
+    assert.deepEqual(
+      failed.map(({ kind, path }) => `${kind} ${path}`),
+      ['missing-bytes /docs/missing'],
+    );
     await check(0, a, '--repair', '--forget-lost');
+    const right = crc32('of corrupt').toString(16).padStart(8, '0');
+    tamper("UPDATE entries SET checksum = ? WHERE name = 'corrupt'", right);
     assert.deepEqual((await check(0, a, '--deep')).findings, []);
     const docs = NAMES.filter((name) => name !== 'missing').map((name) => `docs/${name}`);
     const after = await keys();
@@ -182,29 +197,22 @@ suite('callfs fsck of an instance with a bucket', { timeout: 180_000, skip: UNLE
     assert.deepEqual(kept.sort(), ['left by a crash', 'of nobody', 'of nobody']);
   });
 
-  test('reads all bytes when it shall', async () => {
-    tamper("UPDATE entries SET checksum = '00000000' WHERE name = 'sound'");
-    assert.deepEqual(found(await check(3, a, '--deep')), ['corrupt-bytes /docs/sound s3']);
-    const { crc32 } = await import('node:zlib');
-    const right = crc32('of sound').toString(16).padStart(8, '0');
-    tamper("UPDATE entries SET checksum = ? WHERE name = 'sound'", right);
-    await check(0, a, '--deep');
-  });
-
   test('leaves to running instances what may be on its way, and still finds what is not theirs', async () => {
     await Promise.all(cluster.instances.map((instance) => instance.start()));
     for (const name of NAMES.filter((each) => each !== 'missing')) {
-      assert.equal(await textAt(b, `/docs/${name}`), name === 'changed' ? 'changed by somebody' : `of ${name}`);
+      const isChanged = name === 'changed' || name === 'edited';
+      assert.equal(await textAt(b, `/docs/${name}`), isChanged ? 'changed by somebody' : `of ${name}`);
     }
     await s3.put(BUCKET, 'team/young', 'perhaps on its way', { [LABEL]: randomUUID() });
     await s3.put(BUCKET, 'team/late', 'of nobody');
-    assert.deepEqual(found(await check(3, a)), ['unknown-file /late s3']);
-    await check(0, a, '--repair');
+    assert.deepEqual(found(await check(0, a, '--repair')), ['unknown-file /late s3']);
     await check(0, b);
     assert((await keys()).includes('young'));
     // What was adopted goes away as everything else does.
-    assert.equal((await call('DELETE', a.url, '/v1/files/docs/changed')).status, 204);
-    await waitFor('the object to go', async () => !(await keys()).includes('docs/changed'));
+    for (const name of ['changed', 'edited']) {
+      assert.equal((await call('DELETE', a.url, `/v1/files/docs/${name}`)).status, 204);
+      await waitFor(`${name} to go`, async () => !(await keys()).includes(`docs/${name}`));
+    }
   });
 
   test('says so when the bucket cannot be reached, and checks the disk alone when it shall', async () => {

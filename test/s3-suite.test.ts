@@ -5,7 +5,7 @@ import { usingBucket } from './support/test-bucket.ts';
 import { assertTestFilePasses } from './support/test-file.ts';
 import type { TestS3 } from './support/test-s3.ts';
 
-const FILES = ['cluster-races', 'cluster-basics', 'cluster-consistency', 'http-contract', 'http-ranges'];
+const FILES = ['cluster-races', 'cluster-basics', 'http-contract', 'http-move', 'http-ranges'];
 const AT_ONCE = 2;
 
 suite('over a disk and a shared bucket', { concurrency: AT_ONCE, skip: UNLESS_RADOSGW }, () => {

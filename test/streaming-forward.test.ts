@@ -3,43 +3,22 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import * as net from 'node:net';
-import { after, before, suite, type TestContext, test } from 'node:test';
+import { after, before, suite, test } from 'node:test';
 import { assertAtRest, stagedFiles } from './support/at-rest.ts';
 import { call } from './support/client.ts';
 import { ALICE_KEY, startCluster, type TestCluster, type TestInstance } from './support/cluster.ts';
 import { patternBlocks } from './support/pattern.ts';
-import { forgetPeak, residentBytes, transferredBytes } from './support/process-usage.ts';
+import { transferredBytes } from './support/process-usage.ts';
 import { RawConnection } from './support/raw-connection.ts';
 import { timedCall } from './support/timing.ts';
 import { downloadHash, SlowReader, uploadPattern } from './support/transfers.ts';
 import { waitFor } from './support/wait-for.ts';
+import { watchMemory } from './support/watch-memory.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
-/** How much the memory of an instance may grow, whatever the size of a file. */
-const ALLOWED_GROWTH = 64 * MIB;
 const LONG = process.env.CALLFS_LONG_TESTS === '1';
 const path = '/v1/files/large.bin';
-
-/** Remembers the memory of instances, and asserts later how much more they have needed. */
-function watchMemory(...instances: readonly TestInstance[]) {
-  const watched = instances.map(({ id, pid }) => {
-    forgetPeak(pid);
-    return { id, pid, baseline: residentBytes(pid) };
-  });
-  return {
-    assertBounded(t: TestContext): void {
-      for (const { id, pid, baseline } of watched) {
-        const growth = residentBytes(pid) - baseline;
-        const peakGrowth = residentBytes(pid, 'VmHWM') - baseline;
-        const inMib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
-        t.diagnostic(`${id}: ${inMib(baseline)}, grew by ${inMib(growth)}, at the peak by ${inMib(peakGrowth)}`);
-        assert(growth <= ALLOWED_GROWTH, `${id} grew by ${inMib(growth)}`);
-        assert(peakGrowth <= ALLOWED_GROWTH, `${id} grew by ${inMib(peakGrowth)} at its peak`);
-      }
-    },
-  };
-}
 
 suite('a large file through an instance that does not own it', { timeout: 300_000 }, () => {
   let cluster: TestCluster;

@@ -47,6 +47,8 @@ export interface ObservedContent {
 export interface StageOptions {
   /** More bytes than this reject with PAYLOAD_TOO_LARGE; undefined: no limit. */
   readonly maxBytes: number | undefined;
+  /** How many there will be, as far as somebody has said so. */
+  readonly declaredBytes?: number | undefined;
 }
 
 export interface Backend {
@@ -138,8 +140,8 @@ export interface HeldFile {
 /** A file that nothing in the namespace accounts for. */
 export interface StrangeFile {
   readonly file: HeldFile;
-  /** `staged`: bytes that were to become a content. `stored`: CallFS has put it there. `foreign`: somebody else has. */
-  readonly origin: 'staged' | 'stored' | 'foreign';
+  /** Bytes that were to become a content of this instance, and did not. */
+  readonly isStaged: boolean;
 }
 
 /** Bytes that are kept for an upload which was not finished, and are no file yet. */
@@ -223,8 +225,17 @@ export interface Holdings extends AsyncDisposable {
 
 /** Holdings of which the namespace says for each content where it is. */
 export interface PlacedHoldings extends Holdings {
+  /** Whether a content that is where it says belongs elsewhere. */
+  isMisplaced(content: Content, path: VirtualPath): boolean;
+
   /** Where a content is, wherever it may lie; undefined: nowhere, or other bytes are there. */
   find(content: Content, path: VirtualPath): Promise<FoundPlace | undefined>;
+
+  /**
+   * Reads what somebody has put where a content was, as new content named `contentId`; undefined: nothing is there, or what
+   * another entry has put there.
+   */
+  observeInstead(content: Content, path: VirtualPath, contentId: string): Promise<ObservedContent | undefined>;
 }
 
 /** Holdings that can say what the namespace was. */

@@ -36,6 +36,8 @@ export interface ImportedFile extends ObservedContent {
   readonly kind: 'imported';
   /** Permission bits. */
   readonly mode: number;
+  /** The media type that it has where it comes from; undefined or null: none. */
+  readonly contentType?: string | null;
 }
 
 export type ImportOutcome =

@@ -10,6 +10,14 @@ export interface ObjectLedger extends Pick<ContentLedger, 'listOutbox' | 'forget
   /** The files of this instance below a directory whose contents lie in the bucket; none when it is gone. */
   filesBelow(directoryId: string): AsyncIterable<LocatedEntry>;
   /**
+   * Says beforehand where this instance brings a content: it is in the outbox as garbage under that key until it is recorded there.
+   * `busy`: it still has to be removed from there. `gone`: no entry points to it any more.
+   */
+  announcePlace(
+    contentId: string,
+    key: string,
+  ): Promise<{ readonly kind: 'announced'; readonly seq: number } | { readonly kind: 'busy' | 'gone' }>;
+  /**
    * Records that a content lies under another key; what lies under the old one is in the outbox then. False: no entry points to
    * the content any more, or to another key of it.
    */
@@ -18,6 +26,7 @@ export interface ObjectLedger extends Pick<ContentLedger, 'listOutbox' | 'forget
     readonly fromKey: string;
     readonly toKey: string;
     readonly storageStamp: string;
+    readonly announced: number;
   }): Promise<boolean>;
 }
 
@@ -25,6 +34,8 @@ export interface ObjectLedger extends Pick<ContentLedger, 'listOutbox' | 'forget
 export interface BucketLedger extends ObjectLedger {
   /** The instances that the namespace knows, as far as they matter to this one's bucket. */
   neighbours(): Promise<Neighbours>;
+  /** Records where a content is that was brought there without the namespace, or with another state of it. @see relocateContent */
+  recordPlace(request: Omit<Parameters<ObjectLedger['relocateContent']>[0], 'announced'>): Promise<boolean>;
 }
 
 export interface Neighbours {

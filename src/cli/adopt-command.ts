@@ -1,11 +1,13 @@
 /** `callfs adopt`: files that exist already enter the namespace. */
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
-import { type AdoptionParts, openAdoption } from '../compose/offline.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { openAdoption } from '../compose/offline.ts';
+import { type BucketAdoption, openBucketAdoption } from '../compose/offline-bucket.ts';
 import type { Config } from '../config/config.ts';
 import { parseDuration } from '../config/duration.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseGroupName } from '../config/names.ts';
+import type { BackendType } from '../core/entry.ts';
 import type { User } from '../core/permissions.ts';
 import { ROOT_PATH, toVirtualPath, type VirtualPath } from '../core/virtual-path.ts';
 import { type AdoptTreeRequest, adoptTree } from '../engine/adopt-tree.ts';
@@ -15,6 +17,7 @@ import { adoptJson, adoptSummary, needsAttention } from './adopt-report.ts';
 
 interface AdoptOptions {
   readonly config?: string;
+  readonly backend: BackendType;
   readonly owner: string;
   readonly group?: string;
   readonly into?: VirtualPath;
@@ -35,6 +38,8 @@ const EXAMPLES = `
 Without DIR: every file under the instance's data root that the namespace does not know, where it is.
 With DIR: the files of that folder. On the filesystem of the data root each gets a second name there (a hard link), so
 nothing is copied and the folder keeps its files; from another filesystem, and with --copy, they are copied.
+With --backend s3: the objects of the instance's bucket that the namespace does not know, where they are, each as the
+file that its key names, below backend.s3_prefix. DIR, if there is one, is what their keys begin with.
 
 Examples:
   callfs adopt -c node1.yaml --dry-run             what would be adopted; changes nothing
@@ -42,10 +47,13 @@ Examples:
   callfs adopt /srv/photos -c node1.yaml --into /photos --owner alice --group staff
   callfs adopt /mnt/usb -c node1.yaml --copy --json
   callfs adopt -c node1.yaml --owner alice --watch     and go on with what comes, until it is stopped
+  callfs adopt --backend s3 -c node1.yaml --dry-run    what lies in the bucket
+  callfs adopt photos/2024/ --backend s3 -c node1.yaml --owner alice
 
 The instance may run or not. Times and permission bits are those of the files; empty folders come along. Nothing is
 overwritten: a path that the namespace has for something else is reported, and both files stay. Names that the namespace
-cannot have, symbolic links, special files and files that change meanwhile are reported and left alone. Running it again
+cannot have, symbolic links, special files and files that change meanwhile are reported and left alone. Each object of a
+bucket is read once, for its checksums; it keeps its content type, and its time becomes the file's. Running it again
 adopts what is new. Exit code: 0 done, 3 done but something was reported, 1 it could not run.
 
 With --watch it goes on: new files, also whole folders moved in, are adopted when nobody has written to them for a
@@ -59,6 +67,7 @@ export function addAdoptCommand(program: Command): void {
     .command('adopt')
     .description('let files that exist already enter the namespace')
     .argument('[dir]', 'a folder outside the data root; default: the data root itself')
+    .addOption(new Option('--backend <type>', 'where the files lie').choices(['localfs', 's3']).default('localfs'))
     .option(
       '-c, --config <file>',
       'YAML or JSON of the instance; default: config.yaml, config.yml or config.json here, if there is one',
@@ -81,6 +90,10 @@ export function addAdoptCommand(program: Command): void {
 }
 
 async function runAdopt(dir: string | undefined, options: AdoptOptions): Promise<void> {
+  if (options.backend === 's3') {
+    await adoptBucket(dir ?? '', options);
+    return;
+  }
   if (dir === undefined && (options.into !== undefined || options.copy)) {
     throw new Error('--into and --copy need a folder: what lies in the data root is adopted where it is.');
   }
@@ -103,8 +116,32 @@ async function runAdopt(dir: string | undefined, options: AdoptOptions): Promise
     await watchReporting(parts, { ...target, removeAfterMs, rescanMs: options.rescan ?? DEFAULT_RESCAN_MS }, json);
     return;
   }
-  const report = await adoptShowingProgress(parts, { ...target, dryRun });
-  process.stdout.write(options.json ? adoptJson(report) : adoptSummary(report, dryRun));
+  await adoptOnce(parts, { ...target, dryRun }, options);
+}
+
+async function adoptBucket(below: string, options: AdoptOptions): Promise<void> {
+  if (options.watch) {
+    throw new Error(
+      '--watch is for disks: a bucket does not tell what happens in it. Adopt again to find what is new.',
+    );
+  }
+  if (options.into !== undefined || options.copy) {
+    throw new Error('--into and --copy are for folders: what lies in the bucket is adopted where it is.');
+  }
+  assertWatchOptions(below, options);
+  const { config } = loadConfig(options.config === undefined ? {} : { file: options.config });
+  await using parts = await openBucketAdoption(config, below.replace(/^\/+/, ''));
+  const owner = ownerOf(config, options);
+  await adoptOnce(parts, { owner, into: ROOT_PATH, dryRun: options.dryRun ?? false }, options);
+}
+
+async function adoptOnce(
+  { engine, source }: BucketAdoption,
+  request: Omit<AdoptTreeRequest, 'onDone'>,
+  { json }: AdoptOptions,
+): Promise<void> {
+  const report = await adoptShowingProgress({ engine, source }, request);
+  process.stdout.write(json ? adoptJson(report) : adoptSummary(report, request.dryRun));
   if (needsAttention(report)) process.exitCode = EXIT_REPORTED;
 }
 
@@ -119,7 +156,7 @@ function assertWatchOptions(dir: string | undefined, options: AdoptOptions): voi
 }
 
 async function adoptShowingProgress(
-  { engine, source }: AdoptionParts,
+  { engine, source }: Pick<BucketAdoption, 'engine' | 'source'>,
   request: Omit<AdoptTreeRequest, 'onDone'>,
 ): Promise<AdoptTreeReport> {
   using progress = new AdoptProgress(source);

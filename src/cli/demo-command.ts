@@ -77,11 +77,12 @@ async function runDemo({ instances: wanted, dir, port, s3 = false }: DemoOptions
   const count = s3 ? INSTANCES_WITH_BUCKET : wanted;
   if (s3) await assertServerInstalled();
   await using resources = new AsyncDisposableStack();
-  resources.use(await enterDemoDirectory(directory, s3));
-  const keys = await openKeys(directory);
   const choice = await findFreePorts(port, count + (s3 ? BUCKET_PORTS : 0));
   const ports = choice.ports.slice(0, count);
+  resources.use(await enterDemoDirectory(directory, s3));
+  // From here on it removes the folder.
   const server = s3 ? resources.use(new BucketServer(choice.ports.slice(count), directory)) : undefined;
+  const keys = await openKeys(directory);
   const notes = portNote(port, { ...choice, ports }) + missingInstancesNote(await countDataFolders(directory), count);
   print(`${notes}Starting ${server ? 'an S3 server and ' : ''}${counted(count, 'instance')} …\n\n`);
   const plans = planInstances(directory, ports, server?.bucket);

@@ -27,8 +27,8 @@ Examples:
 For when the metadata store is lost: set metadata_store to a new, empty one, stop all instances, and run this for each
 of them, on its own host, with its own configuration, in any order. Every instance keeps in .callfs/catalog below its
 data root what the namespace said about its files and directories. Paths, owners, modes, times, versions and ETags come
-back as they were. Nothing is taken for granted: each file is looked at, one that was changed meanwhile becomes a new
-version, and one that is gone is reported.
+back as they were. Nothing is taken for granted: each file is looked at, also those in a bucket; one that was changed
+meanwhile becomes a new version, and one that is gone is reported. Rebuild all instances that share a bucket.
 
 Nothing is overwritten, no file is deleted, and it can be run again at any time: it goes on where it stopped. Directories
 that another instance made stand without their owner and mode, and only admins may enter them, until that instance is

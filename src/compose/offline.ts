@@ -77,9 +77,11 @@ export async function openRebuild(config: Config, { dryRun, excluded }: RebuildO
   if (!holdings.claimed) throw new Error(`The instance ${instanceId} is running: stop it, then rebuild.`);
   const isImagined = dryRun && type === 'sqlite' && !existsSync(sqlite);
   const store = opened.use(isImagined ? await openMemoryStore() : await openStore(config));
+  const bucket = await openBucketHoldings(config, store, holdings);
+  if (bucket) opened.use(bucket);
   const held = opened.move();
   return {
-    context: { instanceId, store, holdings, clock, ids },
+    context: { instanceId, store, holdings, bucket, clock, ids },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }

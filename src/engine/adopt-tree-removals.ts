@@ -17,10 +17,18 @@ const FIRST_LIMIT = 10_000;
 
 /** Of the backend that what is adopted goes into. */
 export async function readPendingRemovals(context: EngineContext): Promise<PendingRemovals> {
-  const { store, instanceId, defaultBackend } = context;
+  const { store, instanceId, defaultBackend, sharesBucketWith } = context;
+  const instanceIds = [instanceId];
+  // What others have yet to remove from the same bucket must not come back either.
+  if (defaultBackend === 's3' && sharesBucketWith) {
+    for (const { id } of await store.listInstances()) {
+      if (id !== instanceId && (await sharesBucketWith(id))) instanceIds.push(id);
+    }
+  }
   for (let limit = FIRST_LIMIT; ; limit *= 10) {
-    const rows = await store.listOutbox(instanceId, limit, defaultBackend);
-    if (rows.length === limit) continue;
+    const lists = await Promise.all(instanceIds.map((id) => store.listOutbox(id, limit, defaultBackend)));
+    const rows = lists.flat();
+    if (lists.some((list) => list.length === limit)) continue;
     const discarded = rows.filter((row) => row.kind === 'discard');
     const known = new Set(discarded.map(({ path, storageStamp }) => `${storageStamp}${path}`));
     const moved = rows.filter((row) => row.kind === 'move');

@@ -3,7 +3,7 @@
  * lies on disk: exclusive creation decides, so it may run beside instances and beside itself.
  */
 import type { ImportBatch, ImportedFile, ImportSource } from '../backends/import-source.ts';
-import type { Content, Entry } from '../core/entry.ts';
+import type { Content, Entry, FileEntry } from '../core/entry.ts';
 import { CallFSError } from '../core/errors.ts';
 import { forEachParallel } from '../core/for-each-parallel.ts';
 import type { User } from '../core/permissions.ts';
@@ -228,9 +228,15 @@ class Adoption {
   }
 
   async #reportExisting({ names, path }: Candidate, existing: Entry): Promise<void> {
-    const isOwn = existing.type === 'file' && existing.instanceId === this.#context.instanceId;
-    if (isOwn && (await this.#source.isImported(names, path, existing))) this.report.skipped += 1;
+    const isImported = existing.type === 'file' && (await this.#reaches(existing));
+    if (isImported && (await this.#source.isImported(names, path, existing))) this.report.skipped += 1;
     else await this.#reportConflict({ names, path }, path, existing);
+  }
+
+  async #reaches(file: FileEntry): Promise<boolean> {
+    const { instanceId, defaultBackend, sharesBucketWith } = this.#context;
+    if (file.instanceId === instanceId) return true;
+    return defaultBackend === 's3' && ((await sharesBucketWith?.(file.instanceId)) ?? false);
   }
 
   async #reportBlocked({ folders }: ImportBatch, { path, by }: BlockedFolder): Promise<void> {
@@ -245,8 +251,8 @@ class Adoption {
   }
 
   async #commit(batch: ImportBatch, opened: AdoptedFolder, candidate: Taken): Promise<void> {
-    const { content, mtimeMs, mode } = candidate.file;
-    const file = { content, mtimeMs, contentType: null, backendType: this.#context.defaultBackend };
+    const { content, mtimeMs, mode, contentType = null } = candidate.file;
+    const file = { content, mtimeMs, contentType, backendType: this.#context.defaultBackend };
     const creator = { user: this.#request.owner, mode };
     const entry = newFile(this.#context, candidate.names.at(-1) ?? '', creator, file);
     let folder = opened;

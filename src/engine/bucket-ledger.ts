@@ -16,6 +16,7 @@ export function bucketLedger(instanceId: string, store: MetadataStore, bucketId:
       const mayShare = (id: string): boolean => id === instanceId || [bucketId, ''].includes(others.get(id) ?? '');
       return located.filter(({ entry }) => mayShare(entry.instanceId));
     },
+    recordPlace: (request) => store.relocateContent(request),
     async neighbours() {
       const records = await store.listInstances();
       const others = records.filter((record) => record.id !== instanceId && record.bucketId === bucketId);

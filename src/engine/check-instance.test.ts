@@ -171,6 +171,17 @@ test('a repair that fails is told, and the finding stays', async () => {
   assert.equal(repaired?.remedy, 'failed: the disk is full');
 });
 
+test('files in a bucket are reported when the instance has none any more, and only once', async () => {
+  const context = await contextOf({ isServed: async () => false });
+  const { store } = context;
+  const entry = { ...sampleFile('in-bucket'), backendType: 's3' as const };
+  await store.createEntry({ parentId: 'root', missingParents: [], entry });
+  const kinds = async (given: Partial<CheckContext>) =>
+    (await checkInstance({ ...context, ...given }, EVERYTHING)).findings.map(({ kind }) => kind);
+  assert.deepEqual(await kinds({ lacking: new Set(['s3']) }), ['no-backend']);
+  assert.deepEqual(await kinds({}), []);
+});
+
 test('bytes of resumable uploads are left over when they have expired, are finished, or belong to none', async () => {
   const left = new Set(['going-on', 'expired', 'unknown', 'finished']);
   const context = await contextOf({

@@ -201,8 +201,8 @@ async function diagnoseObject(
   if (garbageKeys.has(file.location)) return undefined;
   const [strange] = (await holdings.findStrange?.([file])) ?? [];
   if (!strange) return undefined;
-  if (strange.origin === 'staged') return { kind: 'leftover-staging' };
-  return { kind: 'unknown-file', holder: undefined, kept: strange.origin === 'stored' && rebuilt };
+  if (strange.isStaged) return { kind: 'leftover-staging' };
+  return { kind: 'unknown-file', holder: undefined, kept: rebuilt };
 }
 
 /** Whether it is content whose removal is pending already. */

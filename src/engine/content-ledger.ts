@@ -35,6 +35,7 @@ export function objectLedger(
     listOutbox: (id, limit) => store.listOutbox(id, limit, 's3'),
     forgetOutbox: (seqs) => store.forgetOutbox(seqs),
     relocateContent: (request) => store.relocateContent(request),
+    announcePlace: (contentId, key) => store.announcePlace({ instanceId, contentId, key }),
     async describeKeys(keys) {
       const located = await store.describeKeys(keys);
       const inBucket = await Promise.all(

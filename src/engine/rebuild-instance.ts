@@ -2,14 +2,15 @@
  * Brings back into a new namespace what one instance held of the old one: what it has kept says what there was, its disk
  * says what there still is. In any order of the instances, and again after it was interrupted.
  */
-import type { HeldFile, RecallingHoldings } from '../backends/backend.ts';
-import type { DirectoryEntry, Entry } from '../core/entry.ts';
+import type { HeldFile, PlacedHoldings, RecallingHoldings } from '../backends/backend.ts';
+import type { DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
 import type { LocatedEntry } from '../core/located-entry.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
 import { childPath, type VirtualPath } from '../core/virtual-path.ts';
-import type { MetadataStore } from '../metadata/metadata-store.ts';
+import type { MetadataStore, MovedPath } from '../metadata/metadata-store.ts';
 import { type Misplacement, type RestoreOutcome, UNPLACED_ID } from '../metadata/rebuild-store.ts';
 import { pathAfter } from './check-subject.ts';
+import { lookInBucket } from './rebuild-bucket.ts';
 import { type LocatedFileEntry, type Match, RebuildDisk } from './rebuild-disk.ts';
 import type { RebuildFinding, RebuildReport } from './rebuild-report.ts';
 
@@ -17,6 +18,8 @@ export interface RebuildContext {
   readonly instanceId: string;
   readonly store: MetadataStore;
   readonly holdings: RecallingHoldings;
+  /** Undefined: it has no bucket. */
+  readonly bucket?: PlacedHoldings | undefined;
   readonly clock: Clock;
   readonly ids: Ids;
 }
@@ -44,6 +47,8 @@ export class InstanceRebuild {
   #total = 0;
   /** Entries that are this instance's in the new namespace, and where their files lie. */
   readonly #placed = new Map<string, HeldFile>();
+  /** The same of those whose bytes are in the bucket. */
+  readonly #objects: string[] = [];
 
   constructor(context: RebuildContext, request: RebuildRequest) {
     this.#context = context;
@@ -52,18 +57,21 @@ export class InstanceRebuild {
 
   /** @throws Error with one line for the operator, having changed nothing, when it cannot be done */
   async restore(): Promise<void> {
-    const { store, holdings, instanceId, clock } = this.#context;
+    const { store, holdings, bucket, instanceId, clock } = this.#context;
     await holdings.assertPresent();
     const { entries, isMissing, damagedLines } = await holdings.recall();
     if (isMissing) {
       throw new Error(
         `${holdings.root} has no catalog in .callfs/catalog, so nothing says what its files were. ` +
-          'To let them enter the namespace anew: callfs adopt.',
+          'To let them enter the namespace anew: callfs adopt, for those in a bucket with --backend s3.',
       );
     }
     this.#damagedLines = damagedLines;
     this.#total = entries.length;
+    const files = entries.filter(isFile);
+    const isOnDisk = ({ entry }: LocatedFileEntry): boolean => entry.backendType === holdings.type;
     const disk = await RebuildDisk.look(holdings);
+    if (!files.every(isOnDisk)) await bucket?.survey?.(undefined);
     if (!this.#request.dryRun && !(await store.beginRebuild({ instanceId, nowMs: clock.now() }))) {
       throw new Error(
         'The metadata store has entries that no rebuild brought back. A lost namespace comes back into a new, empty store: ' +
@@ -71,12 +79,20 @@ export class InstanceRebuild {
       );
     }
     await this.#restoreAll(inOrder(entries.filter(isDirectory)));
-    const files = entries.filter(isFile);
-    const isOnDisk = ({ entry }: LocatedFileEntry): boolean => entry.backendType === holdings.type;
     await this.#restoreFiles(files.filter(isOnDisk), disk);
-    // Their bytes are where they were: the disk has nothing to say about them.
-    await this.#restoreAll(files.filter((file) => !isOnDisk(file)));
+    await this.#restoreObjects(files.filter((file) => !isOnDisk(file)));
     await this.#reportRest(disk);
+  }
+
+  async #restoreObjects(files: readonly LocatedFileEntry[]): Promise<void> {
+    const { bucket, ids } = this.#context;
+    // Without the bucket nothing can be said about them: their bytes are where they were.
+    if (!bucket) return this.#restoreAll(files);
+    const { found, changed, missing } = await lookInBucket(bucket, files, ids);
+    for (const { entry, path } of changed) this.#reportMatch(path, { kind: 'changed', entry });
+    await this.#restoreAll([...found, ...changed]);
+    for (const { entry } of [...found, ...changed]) this.#objects.push(entry.id);
+    await this.#concludeMissing(missing);
   }
 
   async #restoreFiles(files: readonly LocatedFileEntry[], disk: RebuildDisk): Promise<void> {
@@ -111,7 +127,7 @@ export class InstanceRebuild {
     return paths;
   }
 
-  #reportMatch(path: VirtualPath, match: Exclude<Match, { kind: 'missing' }>): void {
+  #reportMatch(path: VirtualPath, match: Pick<Exclude<Match, { kind: 'missing' }>, 'kind' | 'entry'>): void {
     if (match.kind === 'restamped') this.#recognised += 1;
     if (match.kind !== 'changed') return;
     const problem = 'other bytes than were stored';
@@ -258,18 +274,30 @@ export class InstanceRebuild {
     const placeholders = await findPlaceholders(store);
     const rows = await store.listOutbox(instanceId, Number.MAX_SAFE_INTEGER, holdings.type);
     const pending = rows.filter((row) => row.kind === 'move');
-    for (const some of batches([...this.#placed.keys()])) {
+    for (const some of batches([...this.#placed.keys(), ...this.#objects])) {
       const misplaced: Misplacement[] = [];
       for (const { entry, path: to, above } of await store.describeEntries(some)) {
-        const file = this.#placed.get(entry.id);
         // Below a placeholder the path may yet be another one.
-        if (file?.path === undefined || entry.type !== 'file' || above.some(({ id }) => placeholders.has(id))) continue;
-        const path = pathAfter(pending, file.path);
-        if (path !== to) misplaced.push({ instanceId, entryId: entry.id, path, to, content: entry });
+        if (entry.type !== 'file' || above.some(({ id }) => placeholders.has(id))) continue;
+        const path = this.#pathOnDisk(entry, to, pending);
+        if (path === undefined) continue;
+        misplaced.push({ instanceId, entryId: entry.id, backendType: entry.backendType, path, to, content: entry });
       }
       if (misplaced.length > 0) await store.moveToPlaces(misplaced);
       this.#moves += misplaced.length;
     }
+  }
+
+  /** Where the file is, as far as its backend can say that; undefined: in its place. */
+  #pathOnDisk(entry: FileEntry, to: VirtualPath, pending: readonly MovedPath[]): VirtualPath | undefined {
+    const { bucket, holdings, instanceId } = this.#context;
+    if (entry.backendType !== holdings.type) {
+      // The object says where it goes, not where it was.
+      return entry.instanceId === instanceId && bucket?.isMisplaced(entry, to) ? to : undefined;
+    }
+    const file = this.#placed.get(entry.id);
+    const path = file?.path === undefined ? to : pathAfter(pending, file.path);
+    return path === to ? undefined : path;
   }
 
   #report(finding: RebuildFinding): void {

@@ -77,7 +77,10 @@ export async function stageCopy(
 ): Promise<StagedUpload> {
   const backend = backendFor(context, type);
   await backend.assertRoom(original.sizeBytes);
-  const staged = await backend.stage(context.ids.next(), bytes, { maxBytes: undefined });
+  const staged = await backend.stage(context.ids.next(), bytes, {
+    maxBytes: undefined,
+    declaredBytes: original.sizeBytes,
+  });
   if (haveSameBytes(staged.content, original)) return new StagedUpload(backend, staged);
   await backend.discard(staged);
   throw backendUnavailable(`The bytes that instance ${original.instanceId} sent are not those that were stored.`);
@@ -96,6 +99,9 @@ export async function stageClone(
 
 export async function stageUpload(context: EngineContext, type: BackendType, upload: Upload): Promise<StagedUpload> {
   const backend = backendFor(context, type);
-  const staged = await backend.stage(context.ids.next(), upload.open(), { maxBytes: context.maxUploadBytes });
+  const staged = await backend.stage(context.ids.next(), upload.open(), {
+    maxBytes: context.maxUploadBytes,
+    declaredBytes: upload.declaredBytes,
+  });
   return new StagedUpload(backend, staged);
 }

@@ -9,7 +9,23 @@ export interface RelocateContent {
   readonly toKey: string | null;
   /** What it is recognised by there. */
   readonly storageStamp: string;
+  /** The announcement of this place, which ends with it; undefined: there was none. */
+  readonly announced?: number | undefined;
 }
+
+export interface AnnouncePlace {
+  /** Who brings it there, and has to remove it again if that is never recorded. */
+  readonly instanceId: string;
+  readonly contentId: string;
+  readonly key: string;
+}
+
+export type Announcement =
+  | { readonly kind: 'announced'; readonly seq: number }
+  /** It still has to be removed from there, by this instance or another one. */
+  | { readonly kind: 'busy' }
+  /** No entry points to the content any more. */
+  | { readonly kind: 'gone' };
 
 export interface TakeOverEntry {
   readonly entryId: string;
@@ -26,6 +42,12 @@ export interface ContentPlace {
 export interface ContentPlaceStore {
   /** Whether any file lies there. May take long on a large namespace, but holds nothing else up. */
   holdsFiles(place: ContentPlace): Promise<boolean>;
+
+  /**
+   * Says beforehand where a content will be brought: from then on it is in the instance's outbox as garbage under that key,
+   * until `relocateContent` records it there.
+   */
+  announcePlace(request: AnnouncePlace): Promise<Announcement>;
 
   /**
    * Records that a content lies under another key of its backend; not a new version. What lies under the old key is

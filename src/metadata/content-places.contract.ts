@@ -68,6 +68,26 @@ function relocating(open: Open): void {
     assert.deepEqual(await store.listOutbox('instance-1', 10), []);
   });
 
+  it('is announced as garbage there until it is recorded, and only when nobody has to remove it from there', async () => {
+    await using store = await open();
+    const { contentId } = await addFile(store);
+    const place = { instanceId: 'instance-1', contentId, key: 'docs/file' };
+    assert.deepEqual(await store.announcePlace({ ...place, contentId: 'unknown' }), { kind: 'gone' });
+    const announced = await store.announcePlace(place);
+    assert(announced.kind === 'announced');
+    const { seq } = announced;
+    const [row] = await store.listOutbox('instance-1', 10, 's3');
+    assert(row?.kind === 'discard');
+    assert.deepEqual([row.seq, row.contentId, row.storageKey, row.path], [seq, contentId, 'docs/file', '/file']);
+    assert.deepEqual(await store.announcePlace({ ...place, instanceId: 'instance-2' }), { kind: 'busy' });
+    assert.equal((await store.announcePlace({ ...place, key: 'elsewhere' })).kind, 'announced');
+    const relocation = { contentId, fromKey: STAGED, toKey: 'docs/file', storageStamp: 'etag-2' };
+    assert.equal(await store.relocateContent({ ...relocation, fromKey: 'wrong', announced: seq }), false);
+    assert.deepEqual(await garbageOf(store), ['docs/file', 'elsewhere'], 'what came to nothing has to be removed');
+    assert.equal(await store.relocateContent({ ...relocation, announced: seq }), true);
+    assert.deepEqual(await garbageOf(store), ['elsewhere', STAGED]);
+  });
+
   it('tells which entry it is of', async () => {
     await using store = await open();
     const file = await addFile(store);
@@ -101,6 +121,11 @@ function relocating(open: Open): void {
     assert.equal(await store.relocateContent({ contentId: file.contentId, ...rest }), false);
     assert.deepEqual(await find(store, 'file'), replaced);
   });
+}
+
+async function garbageOf(store: MetadataStore): Promise<(string | null)[]> {
+  const rows = await store.listOutbox('instance-1', 10, 's3');
+  return rows.flatMap((row) => (row.kind === 'discard' ? [row.storageKey] : []));
 }
 
 async function replace(store: MetadataStore, { id, instanceId }: FileEntry, given: Partial<NewFile> = {}) {

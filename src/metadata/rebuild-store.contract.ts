@@ -372,13 +372,13 @@ function restoring(open: Open): void {
     const { contentId, sizeBytes, checksum, storageKey, storageStamp } = entry;
     const content = { contentId, sizeBytes, checksum, storageKey, storageStamp };
     const [path, to] = [pathOfNames(['was']), pathOfNames(['f'])];
-    await store.moveToPlaces([{ instanceId: 'instance-1', entryId: 'f', path, to, content }]);
+    await store.moveToPlaces([{ instanceId: 'instance-1', entryId: 'f', backendType: 's3', path, to, content }]);
     const [{ seq: _, ...row } = { seq: 0 }] = await store.listOutbox('instance-1', 10);
     assert.deepEqual(row, {
       kind: 'move',
       instanceId: 'instance-1',
       entryId: 'f',
-      backendType: 'localfs',
+      backendType: 's3',
       path,
       to,
       content,

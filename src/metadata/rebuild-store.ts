@@ -2,7 +2,7 @@
  * How a namespace that was lost comes back into a new store, from what each instance has kept of it, one instance after
  * another in any order. Part of the metadata store.
  */
-import type { Content, Entry } from '../core/entry.ts';
+import type { BackendType, Content, Entry } from '../core/entry.ts';
 import type { LocatedEntry } from '../core/located-entry.ts';
 import type { VirtualPath } from '../core/virtual-path.ts';
 
@@ -28,10 +28,11 @@ export type RestoreOutcome =
   /** Something else has its path: nothing was changed. */
   | { readonly kind: 'conflict'; readonly standing: Entry };
 
-/** A file that lies elsewhere on its disk than where the namespace has it. */
+/** A file that lies elsewhere in its backend than where the namespace has it. */
 export interface Misplacement {
   readonly instanceId: string;
   readonly entryId: string;
+  readonly backendType: BackendType;
   /** Where the disk has it, when all that its instance has yet to do is done. */
   readonly path: VirtualPath;
   readonly to: VirtualPath;

@@ -57,13 +57,15 @@ export async function assertBucketAtRest({ s3, name }: TestBucket, tree: readonl
   const files = tree.filter(({ type, backend_type }) => type === 'file' && backend_type === 's3');
   const keys = files.map(({ path }) => path.slice(1)).sort();
   let seen: string[] = [];
+  let uploads: string[] = [];
   const isAtRest = async (): Promise<boolean> => {
     seen = (await s3.objects(name)).sort();
-    return JSON.stringify(seen) === JSON.stringify(keys);
+    uploads = await s3.uploads(name);
+    return uploads.length === 0 && JSON.stringify(seen) === JSON.stringify(keys);
   };
   await waitFor('the bucket to be at rest', isAtRest).catch(() => {});
   assert.deepEqual(seen, keys, 'the objects in the bucket');
-  assert.deepEqual(await s3.uploads(name), [], 'unfinished uploads');
+  assert.deepEqual(uploads, [], 'unfinished uploads');
 }
 
 /** Resolves when every disk holds exactly the files its instance owns, under their own names, and nothing is staged. */

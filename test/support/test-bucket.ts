@@ -7,6 +7,10 @@ import { type S3Access, TestS3 } from './test-s3.ts';
 
 /** Where the service is, as JSON; unset: all files lie on disks. */
 const VARIABLE = 'CALLFS_TEST_BUCKET';
+
+/** For the option `skip` of a test that looks at what instances have on their disks. */
+export const ONLY_ON_DISKS = process.env[VARIABLE] !== undefined && 'looks at disks';
+
 const OWNED_BY_FIRST = 'callfs-1';
 
 export interface TestBucket {

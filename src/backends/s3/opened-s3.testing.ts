@@ -32,15 +32,29 @@ export class TestObjectLedger extends TestLedger implements ObjectLedger {
     return this.#all().filter(({ entry }) => entry.type === 'file' && keys.includes(entry.storageKey ?? ''));
   }
 
+  async announcePlace(contentId: string, key: string): ReturnType<ObjectLedger['announcePlace']> {
+    const isBusy = this.outbox.some(
+      (row) => row.kind === 'discard' && row.contentId === contentId && row.storageKey === key,
+    );
+    if (isBusy) return { kind: 'busy' };
+    const [path, content] = [...this.paths].find(([, each]) => each.contentId === contentId) ?? [];
+    if (!path || !content) return { kind: 'gone' };
+    const seq = 1e6 + ++this.#relocations;
+    const announced = { ...content, storageKey: key, storageStamp: '' };
+    this.outbox.push({ kind: 'discard', ...announced, seq, backendType: 's3', path });
+    return { kind: 'announced', seq };
+  }
+
   /** @param directoryId its path */
   async *filesBelow(directoryId: string): AsyncIterable<LocatedEntry> {
     for (const each of this.#all()) if (isWithin(each.path, directoryId as VirtualPath)) yield each;
   }
 
   async relocateContent(request: Parameters<ObjectLedger['relocateContent']>[0]): Promise<boolean> {
-    const { contentId, fromKey, toKey, storageStamp } = request;
+    const { contentId, fromKey, toKey, storageStamp, announced } = request;
     const [path, content] = [...this.paths].find(([, each]) => each.contentId === contentId) ?? [];
     if (!path || !content || content.storageKey !== fromKey) return false;
+    await this.forgetOutbox([announced]);
     this.paths.set(path, { ...content, storageKey: toKey, storageStamp });
     const seq = 1e6 + ++this.#relocations;
     this.outbox.push({ kind: 'discard', ...content, seq, backendType: 's3', path });

@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { startRadosgw, UNLESS_RADOSGW } from '../../../test/support/radosgw.ts';
 import type { TestS3 } from '../../../test/support/test-s3.ts';
 import { waitFor } from '../../../test/support/wait-for.ts';
+import type { VirtualPath } from '../../core/virtual-path.ts';
 import { backendContract, chunksOf, nextContentId, put, read, testPath, textOf } from '../backend.contract.ts';
 import { OpenedS3 } from './opened-s3.testing.ts';
 
@@ -47,6 +48,21 @@ suite('a bucket', { skip: UNLESS_RADOSGW }, () => {
     assert.deepEqual(opened.failures, []);
   });
 
+  test('what got to its place unrecorded goes away, whatever has become of the file since', async () => {
+    await using opened = await OpenedS3.create(s3);
+    const { backend, ledger, settings } = opened;
+    const staged = await backend.stage(nextContentId(), chunksOf(Buffer.from('old'), 8), { maxBytes: undefined });
+    const { contentId } = staged.content;
+    ledger.point(testPath('dir', 'file'), staged.content);
+    assert.equal((await ledger.announcePlace(contentId, 'dir/file')).kind, 'announced');
+    await s3.put(settings.bucket, 'dir/file', 'old', { 'callfs-content-id': contentId });
+    ledger.move(testPath('dir'), testPath('renamed'));
+    backend.outboxPending();
+    await backend.settled();
+    assert.deepEqual(await keysOf(opened), ['renamed/file']);
+    assert.deepEqual(ledger.outbox, []);
+  });
+
   test('a path that is too long for a key has an object of its own', async () => {
     await using opened = await OpenedS3.create(s3);
     const path = testPath(...Array.from({ length: 6 }, (_, depth) => `${depth}`.repeat(200)));
@@ -80,6 +96,28 @@ suite('a bucket', { skip: UNLESS_RADOSGW }, () => {
     await opened.backend.settled();
     assert.deepEqual(await keysOf(opened), ['clone']);
     assert((await read(opened, testPath('clone'))) === bytes.toString());
+  });
+
+  test('a reader finds its object when that gets other keys before and while it is read', async () => {
+    await using opened = await OpenedS3.create(s3);
+    const { ledger, backend } = opened;
+    const text = 'piece '.repeat(2_000_000);
+    const staged = await backend.stage('read', chunksOf(text, 1_000_003), { maxBytes: undefined });
+    ledger.point(testPath('first'), staged.content);
+    backend.committed(staged);
+    const found = await backend.open(staged.content);
+    assert(found.kind === 'intact');
+    for (const name of ['second', 'third']) {
+      await backend.settled();
+      const [from = ''] = ledger.paths.keys();
+      ledger.move(from as VirtualPath, testPath(name));
+      backend.outboxPending();
+      await waitFor(`the object to be at ${name}`, async () => {
+        await backend.settled();
+        return (await keysOf(opened)).join() === name;
+      });
+      assert((await textOf(found.reader, 0, text.length)) === text);
+    }
   });
 
   test('a source that breaks off leaves no object and no unfinished upload', async () => {

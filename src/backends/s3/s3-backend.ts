@@ -9,7 +9,7 @@ import { createS3Client } from './s3-client.ts';
 import { S3Keys } from './s3-keys.ts';
 import { S3Objects } from './s3-objects.ts';
 import type { S3PlacerOptions } from './s3-placer.ts';
-import { BytesReader, S3Reader, WHOLE_BYTES } from './s3-reader.ts';
+import { BytesReader, S3Reader, WHOLE_BYTES, type Whereabouts } from './s3-reader.ts';
 import { bucketIdOf, type S3Settings } from './s3-settings.ts';
 import { S3SettleRound } from './s3-settle-round.ts';
 import { type StagedObject, stageObject } from './s3-stage.ts';
@@ -87,7 +87,23 @@ export class S3Backend implements Backend {
     const { objects, keys, nowMs, work } = this.#parts;
     work.begin(contentId);
     const key = keys.stagingKey(contentId);
-    return stageObject(objects, { ...options, contentId, key, bytes, nowMs });
+    let isSent = false;
+    const onSend = (): void => {
+      isSent = true;
+    };
+    try {
+      return await stageObject(objects, { ...options, contentId, key, bytes, nowMs, onSend });
+    } catch (error) {
+      if (isSent) this.#remove(contentId);
+      throw error;
+    }
+  }
+
+  /** Soon, and again until the bucket has done it. */
+  #remove(contentId: string): void {
+    const { work, settler } = this.#parts;
+    work.addBroken(contentId);
+    settler.wake();
   }
 
   async stageClone(contentId: string, original: Content): Promise<StagedContent | undefined> {
@@ -96,7 +112,10 @@ export class S3Backend implements Backend {
     if (from === null) return undefined;
     work.begin(contentId);
     const to = keys.stagingKey(contentId);
-    const storageStamp = await objects.copy({ from, to, etag, sizeBytes, contentId });
+    const storageStamp = await objects.copy({ from, to, etag, sizeBytes, contentId }).catch((error: unknown) => {
+      this.#remove(contentId);
+      throw error;
+    });
     if (storageStamp === undefined) return undefined;
     const content = { ...pickSums(original), contentId, storageKey: to, storageStamp };
     const open = async () => new S3Reader(objects, { key: to, etag: storageStamp, sizeBytes }, undefined);
@@ -124,7 +143,11 @@ export class S3Backend implements Backend {
   }
 
   async discard({ content }: StagedContent): Promise<void> {
-    if (content.storageKey !== null) await this.#parts.objects.remove(content.storageKey);
+    if (content.storageKey === null) return;
+    await this.#parts.objects.remove(content.storageKey).catch((error: unknown) => {
+      this.#remove(content.contentId);
+      throw error;
+    });
   }
 
   outboxPending(): void {
@@ -137,12 +160,13 @@ export class S3Backend implements Backend {
 
   async open(content: Content): Promise<FoundContent> {
     const { objects } = this.#parts;
-    const { storageKey: key, storageStamp: etag, sizeBytes } = content;
+    const { contentId, storageKey: key, storageStamp: etag, sizeBytes } = content;
     if (key === null) return { kind: 'missing' };
     if (sizeBytes > WHOLE_BYTES) {
       const found = await this.probe(content);
       if (found !== 'intact') return { kind: found };
-      return { kind: 'intact', reader: new S3Reader(objects, { key, etag, sizeBytes }, undefined) };
+      const reader = new S3Reader(objects, { key, etag, sizeBytes }, undefined, () => this.#find(contentId));
+      return { kind: 'intact', reader };
     }
     if (sizeBytes === 0) {
       const found = await this.probe(content);
@@ -152,6 +176,12 @@ export class S3Backend implements Backend {
     if (found.kind !== 'opened') return found;
     await using reader = new S3Reader(objects, { key, etag, sizeBytes }, found.body);
     return { kind: 'intact', reader: new BytesReader(await reader.readAll()) };
+  }
+
+  async #find(contentId: string): ReturnType<Whereabouts> {
+    const [place] = await this.#parts.ledger.describeContents([contentId]);
+    if (place?.entry.type !== 'file' || place.entry.backendType !== 's3' || place.entry.storageKey === null) return;
+    return { key: place.entry.storageKey, etag: place.entry.storageStamp };
   }
 
   async probe({ storageKey, storageStamp }: Content): Promise<FoundContent['kind']> {

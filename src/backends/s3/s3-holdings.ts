@@ -20,7 +20,7 @@ import { S3Placer, type S3PlacerOptions } from './s3-placer.ts';
 import type { S3Settings } from './s3-settings.ts';
 import { S3SettleRound } from './s3-settle-round.ts';
 import { S3Strangers, UPLOAD_MAY_TAKE_MS } from './s3-strangers.ts';
-import { observeObject, readSums } from './s3-sums.ts';
+import { observeObject, readObserved, readSums } from './s3-sums.ts';
 
 export interface S3HoldingsOptions {
   readonly settings: S3Settings;
@@ -135,6 +135,10 @@ class S3Holdings implements PlacedHoldings {
       : { kind: 'corrupt', checksum: sums.checksum };
   }
 
+  isMisplaced({ contentId, storageKey }: Content, path: VirtualPath): boolean {
+    return storageKey !== null && storageKey !== this.#parts.keys.naturalKey(path, contentId);
+  }
+
   async find(content: Content, path: VirtualPath): Promise<FoundPlace | undefined> {
     const natural = this.#parts.keys.naturalKey(path, content.contentId);
     const storageKey = content.storageKey ?? natural;
@@ -149,6 +153,14 @@ class S3Holdings implements PlacedHoldings {
     const [place] = await ledger.describeContents([contentId]);
     const placedAt = place?.entry.type === 'file' ? place.entry.storageKey : null;
     return observeObject(objects, ledger, placedAt ?? keys.naturalKey(path, contentId), { path, contentId });
+  }
+
+  async observeInstead(content: Content, path: VirtualPath, contentId: string): Promise<ObservedContent | undefined> {
+    const { objects, keys } = this.#parts;
+    const key = content.storageKey ?? keys.naturalKey(path, content.contentId);
+    const found = await objects.head(key);
+    if (!found || (found.contentId ?? content.contentId) !== content.contentId) return undefined;
+    return readObserved(objects, key, found, contentId);
   }
 
   async *files(): AsyncGenerator<HeldFile> {
@@ -223,10 +235,23 @@ class S3Holdings implements PlacedHoldings {
     this.#assertClaimed();
     const failures: unknown[] = [];
     const round = new S3SettleRound({ ...this.#work, onFailure: (error) => failures.push(error) });
+    await this.#recordBrought();
     for (const contentId of this.#misplaced) round.add(contentId, false);
     while ((await round.settleSome()).hasMore);
     this.#misplaced.clear();
     if (failures.length > 0) throw failures[0];
+  }
+
+  /** A namespace that is older than the bucket does not say yet where some contents are. */
+  async #recordBrought(): Promise<void> {
+    const { ledger } = this.#parts;
+    for (const { entry, path } of await ledger.describeContents([...this.#misplaced])) {
+      const found = entry.type === 'file' ? await this.find(entry, path) : undefined;
+      if (entry.type !== 'file' || !found || found.storageKey === entry.storageKey) continue;
+      const { contentId, storageKey: fromKey } = entry;
+      const { storageKey: toKey, storageStamp } = found;
+      if (fromKey !== null && toKey !== null) await ledger.recordPlace({ contentId, fromKey, toKey, storageStamp });
+    }
   }
 
   #assertClaimed(): void {

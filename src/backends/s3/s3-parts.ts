@@ -6,7 +6,9 @@ import {
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
   type S3Client,
+  type S3ServiceException,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
@@ -44,7 +46,9 @@ export async function uploadParts(
     partSize: Math.max(PART_BYTES, Math.ceil((sizeBytes ?? 0) / (MAX_PARTS - 1))),
   });
   try {
-    return unquoted((await upload.done()).ETag);
+    const { ETag } = await upload.done();
+    if (watch.repeated) await abortUploads(bucket, key);
+    return unquoted(ETag);
   } catch (error) {
     // What came first is the cause; taking the parts back may have failed as well.
     throw watch.failure ?? error;
@@ -55,11 +59,15 @@ export async function uploadParts(
 class SendWatch {
   readonly client: S3Client;
   failure: unknown;
+  /** The first answer to a request may have been lost: there may be an upload that nobody knows. */
+  repeated = false;
 
   constructor(client: S3Client) {
     const send = async (...request: Parameters<S3Client['send']>): Promise<unknown> => {
       try {
-        return await client.send(...request);
+        const answer: unknown = await client.send(...request);
+        if (((answer as Pick<S3ServiceException, '$metadata'>).$metadata.attempts ?? 1) > 1) this.repeated = true;
+        return answer;
       } catch (error) {
         this.failure ??= error;
         throw error;
@@ -80,6 +88,18 @@ class SendWatch {
       throw error;
     }
   }
+}
+
+/** Those of exactly this key, which nothing adds parts to any more. What cannot be aborted now is left to `callfs fsck`. */
+async function abortUploads(bucket: S3Bucket, key: string): Promise<void> {
+  const { client } = bucket;
+  const target = bucket.at(key);
+  try {
+    const found = await client.send(new ListMultipartUploadsCommand({ Bucket: target.Bucket, Prefix: target.Key }));
+    for (const { Key, UploadId } of found.Uploads ?? []) {
+      if (Key === target.Key) await client.send(new AbortMultipartUploadCommand({ ...target, UploadId }));
+    }
+  } catch {}
 }
 
 export interface CopyParts extends ObjectLabels {
@@ -112,6 +132,8 @@ export async function copyParts(
     const { ETag } = await client.send(
       new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } }),
     );
+    // Also of earlier attempts to make this copy.
+    await abortUploads(bucket, to);
     return unquoted(ETag);
   } catch (error) {
     await client.send(new AbortMultipartUploadCommand(upload)).catch(() => {});

@@ -4,6 +4,7 @@
  * So two instances with the same bucket never undo what the other did, although most servers cannot make these requests conditional.
  */
 import type { FileEntry } from '../../core/entry.ts';
+import { backendUnavailable } from '../../core/errors.ts';
 import { faultPoint } from '../../core/fault-point.ts';
 import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { Discarded } from '../backend.ts';
@@ -11,6 +12,7 @@ import type { ObjectLedger } from '../object-ledger.ts';
 import type { S3Keys } from './s3-keys.ts';
 import type { FoundObject, PutObject, S3Objects } from './s3-objects.ts';
 import { WHOLE_BYTES } from './s3-reader.ts';
+import { freeLabel } from './s3-sums.ts';
 
 export interface S3PlacerOptions {
   readonly objects: S3Objects;
@@ -25,11 +27,19 @@ export interface S3PlacerOptions {
 /** Something is in the way: `soon` this instance removes it, `later` perhaps another one. */
 export type Placing = 'placed' | 'soon' | 'later';
 
+type Brought =
+  | { readonly kind: 'brought'; readonly etag: string }
+  /** Nothing of it got there. */
+  | { readonly kind: 'refused'; readonly placing: Exclude<Placing, 'placed'> }
+  /** Perhaps something of it got there. */
+  | { readonly kind: 'failed' };
+
 /** What is in nobody's books for so long was left by an instance that died at the wrong moment. */
 const FORGOTTEN_AFTER_MS = 60 * 60 * 1000;
 
 export class S3Placer {
   readonly #options: S3PlacerOptions;
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: S3PlacerOptions) {
     this.#options = options;
@@ -45,40 +55,76 @@ export class S3Placer {
     garbage: ReadonlyMap<string, Discarded>,
   ): Promise<Placing> {
     if (entry.type !== 'file' || entry.storageKey === null) return 'placed';
-    const { keys, ledger } = this.#options;
-    const { contentId, storageKey: fromKey } = entry;
-    const toKey = keys.naturalKey(path, contentId);
-    if (fromKey === toKey) return 'placed';
-    const brought = await this.#bring(entry, fromKey, toKey, bytes, garbage.get(toKey));
-    if (typeof brought === 'string') return brought;
+    const toKey = this.#options.keys.naturalKey(path, entry.contentId);
+    if (entry.storageKey === toKey) return 'placed';
+    return this.#inTurn(toKey, () =>
+      this.#move(entry, toKey, () => this.#bring(entry, toKey, bytes, garbage.get(toKey))),
+    );
+  }
+
+  /** Whatever comes in between: what is under either key and nobody points to there is in the outbox. */
+  async #move(entry: FileEntry, toKey: string, bring: () => Promise<Brought>): Promise<Placing> {
+    const { ledger } = this.#options;
+    const { contentId, storageKey } = entry;
+    const announced = await ledger.announcePlace(contentId, toKey);
+    // The second: a commit has come, and has left what it means in the outbox.
+    if (announced.kind !== 'announced') return announced.kind === 'busy' ? 'later' : 'placed';
+    const brought = await bring();
     faultPoint('settle:moved');
-    // Whatever it says: what is under either key and nobody points to is in the outbox.
-    await ledger.relocateContent({ contentId, fromKey, toKey, storageStamp: brought.etag });
+    if (brought.kind === 'refused') {
+      await ledger.forgetOutbox([announced.seq]);
+      return brought.placing;
+    }
+    if (brought.kind === 'failed') return 'later';
+    const relocation = { contentId, fromKey: storageKey ?? '', toKey, storageStamp: brought.etag };
+    await ledger.relocateContent({ ...relocation, announced: announced.seq });
     return 'placed';
+  }
+
+  /** What concerns one key one after the other: between the look at an object and what is done to it nobody here comes. */
+  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(key);
+    const turn = (before ?? Promise.resolve()).then(work, work);
+    const done = turn.then(
+      () => {},
+      () => {},
+    );
+    this.#turns.set(key, done);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(key) === done) this.#turns.delete(key);
+    }
   }
 
   async #bring(
     entry: FileEntry,
-    from: string,
     to: string,
     bytes: Uint8Array | undefined,
     garbage: Discarded | undefined,
-  ): Promise<{ readonly etag: string } | Exclude<Placing, 'placed'>> {
-    const { objects } = this.#options;
-    const { contentId, sizeBytes, storageStamp: etag } = entry;
+  ): Promise<Brought> {
+    const { contentId } = entry;
     const labels = { contentId, contentType: entry.contentType ?? undefined };
     const isSmall = bytes !== undefined && bytes.length <= WHOLE_BYTES;
     const mayReplace = garbage !== undefined && (await this.#holds(to, garbage));
     if (isSmall || !mayReplace) {
       // One that is copied takes the key with an empty object first: copies cannot be made conditional.
       const body = isSmall ? bytes : Buffer.alloc(0);
-      const taken = await this.#take(to, contentId, { body, exclusive: !mayReplace, ...labels });
-      // It is there now, or an earlier attempt has brought it.
-      if (typeof taken === 'string' || taken.sizeBytes === sizeBytes) return taken;
+      const taken = await this.#take(to, { body, exclusive: !mayReplace, ...labels });
+      if (taken.kind === 'refused' || isSmall || entry.sizeBytes === 0) return taken;
     }
     faultPoint('settle:before-move');
-    const copied = await objects.copy({ from, to, etag, sizeBytes, ...labels });
-    return copied === undefined ? 'later' : { etag: copied };
+    return this.#copy(entry, to);
+  }
+
+  async #copy(
+    { contentId, contentType, storageKey, storageStamp, sizeBytes }: FileEntry,
+    to: string,
+  ): Promise<Brought> {
+    const labels = { contentId, contentType: contentType ?? undefined };
+    const source = { from: storageKey ?? '', etag: storageStamp, sizeBytes };
+    const etag = await this.#options.objects.copy({ ...source, to, ...labels });
+    return etag === undefined ? { kind: 'failed' } : { kind: 'brought', etag };
   }
 
   async #holds(key: string, content: Discarded): Promise<boolean> {
@@ -86,36 +132,30 @@ export class S3Placer {
     return standing !== undefined && isContent(standing, content);
   }
 
-  /** @returns what lies under the key then, if it is the content or the beginning of it */
-  async #take(
-    key: string,
-    contentId: string,
-    object: PutObject,
-  ): Promise<Pick<FoundObject, 'etag' | 'sizeBytes'> | Exclude<Placing, 'placed'>> {
+  async #take(key: string, object: PutObject): Promise<Exclude<Brought, { kind: 'failed' }>> {
     const { objects } = this.#options;
     const etag = await objects.put(key, object);
-    if (etag !== undefined) return { etag, sizeBytes: object.body.length };
+    if (etag !== undefined) return { kind: 'brought', etag };
     const standing = await objects.head(key);
-    if (!standing) return 'soon';
-    return standing.contentId === contentId ? standing : this.#clear(key, standing);
+    // Its own: an answer was lost, and what was done is undone by what was announced.
+    if (standing?.contentId === object.contentId)
+      throw backendUnavailable('The bucket is not sure whether it has the file.');
+    return { kind: 'refused', placing: standing ? await this.#clear(key, standing) : 'soon' };
   }
 
   /** Something is where a content of this instance belongs. */
   async #clear(key: string, standing: FoundObject): Promise<Exclude<Placing, 'placed'>> {
-    const { objects, ledger, keys, instanceId } = this.#options;
+    const { ledger, keys, instanceId, nowMs } = this.#options;
     const [resident] = await ledger.describeKeys([key]);
     if (resident?.entry.type === 'file') {
       const { entry } = resident;
       // It will go where it belongs; perhaps that is where this content comes from.
       if (entry.instanceId !== instanceId || !isContent(standing, entry)) return 'later';
-      const { contentId, storageStamp, sizeBytes } = entry;
-      const toKey = keys.stagingKey(contentId);
-      const labels = { contentId, contentType: entry.contentType ?? undefined };
-      const stamp = await objects.copy({ from: key, to: toKey, etag: storageStamp, sizeBytes, ...labels });
-      if (stamp !== undefined) await ledger.relocateContent({ contentId, fromKey: key, toKey, storageStamp: stamp });
-      return 'soon';
+      const aside = keys.stagingKey(entry.contentId);
+      const moved = await this.#move(entry, aside, () => this.#copy(entry, aside));
+      return moved === 'placed' ? 'soon' : moved;
     }
-    const age = this.#options.nowMs() - standing.modifiedMs;
+    const age = nowMs() - standing.modifiedMs;
     if (standing.contentId !== undefined && age < FORGOTTEN_AFTER_MS) return 'later';
     await this.moveAside(key, standing);
     return 'soon';
@@ -138,31 +178,29 @@ export class S3Placer {
   }
 
   /**
-   * Removes what commits made garbage.
-   * @param pointedTo the entries that point to contents of these rows now: they may lie elsewhere
+   * Removes what commits made garbage, and what was announced and not recorded.
+   * @param pointedTo the entry that points to the content now: it may lie elsewhere
    */
   async discard(row: Discarded, pointedTo: LocatedEntry | undefined): Promise<void> {
     const { objects, keys } = this.#options;
     const key = row.storageKey ?? keys.naturalKey(row.path, row.contentId);
-    const entry = pointedTo?.entry.type === 'file' ? pointedTo.entry : undefined;
-    if (entry?.storageKey === key) return;
-    if (keys.isShared(key)) await this.#removeIf(row, key);
-    else {
-      await objects.remove(key);
-      // It may have been on its way to its place.
-      if (!entry) await this.#removeIf(row, keys.naturalKey(row.path, row.contentId));
-    }
+    if (pointedTo?.entry.type === 'file' && pointedTo.entry.storageKey === key) return;
+    await this.#inTurn(key, () => (keys.isShared(key) ? this.#removeIf(row, key) : objects.remove(key)));
   }
 
   async #removeIf(content: Discarded, key: string): Promise<void> {
-    const { objects } = this.#options;
+    const { objects, ledger } = this.#options;
     const standing = await objects.head(key);
     if (!standing) return;
-    if (isContent(standing, content) || (standing.contentId === content.contentId && key !== content.storageKey)) {
+    const isUnrecorded = content.storageStamp === '' && standing.contentId === content.contentId;
+    if (isUnrecorded || isContent(standing, content)) {
       await objects.remove(key);
-    } else if (key === content.storageKey && (standing.contentId ?? content.contentId) === content.contentId) {
+    } else if ((standing.contentId ?? content.contentId) === content.contentId) {
       // Somebody has changed it outside CallFS.
       await this.moveAside(key, standing);
+    } else if (key === content.storageKey && standing.etag === content.storageStamp) {
+      // It was adopted as it is, with the label of a content that is no more.
+      if ((await freeLabel(ledger, standing)) !== undefined) await objects.remove(key);
     }
   }
 }

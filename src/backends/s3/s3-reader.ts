@@ -10,6 +10,9 @@ export interface ReadableObject {
   readonly sizeBytes: number;
 }
 
+/** Where a content is by now; undefined: nowhere in this bucket. */
+export type Whereabouts = () => Promise<Pick<ReadableObject, 'key' | 'etag'> | undefined>;
+
 /** Without a byte in between a read is asked for again so often. */
 const MAX_ATTEMPTS = 4;
 
@@ -19,15 +22,25 @@ export const WHOLE_BYTES = 128 * 1024;
 export class S3Reader implements ContentReader {
   readonly sizeBytes: number;
   readonly #objects: S3Objects;
-  readonly #object: ReadableObject;
+  readonly #whereabouts: Whereabouts | undefined;
+  #object: ReadableObject;
   /** An answer that nobody has read from yet. */
   #opened: Readable | undefined;
 
-  /** @param opened the bytes from the first on */
-  constructor(objects: S3Objects, object: ReadableObject, opened: Readable | undefined) {
+  /**
+   * @param opened the bytes from the first on
+   * @param whereabouts asked when the object is not there any more: it may have got another key; undefined: it cannot
+   */
+  constructor(
+    objects: S3Objects,
+    object: ReadableObject,
+    opened: Readable | undefined,
+    whereabouts: Whereabouts | undefined = undefined,
+  ) {
     this.#objects = objects;
     this.#object = object;
     this.#opened = opened;
+    this.#whereabouts = whereabouts;
     this.sizeBytes = object.sizeBytes;
     // What breaks off before it is wanted is asked for again.
     opened?.on('error', () => {});
@@ -73,14 +86,20 @@ export class S3Reader implements ContentReader {
   }
 
   async #bodyFrom(start: number, end: number): Promise<Readable> {
-    const { key, etag } = this.#object;
     const opened = this.#opened;
     this.#opened = undefined;
     if (opened && !opened.destroyed && start === 0 && end === this.sizeBytes) return opened;
     opened?.destroy();
-    const found = await this.#objects.open(key, { etag, sizeBytes: this.sizeBytes, start, end });
-    if (found.kind === 'opened') return found.body;
-    throw backendUnavailable('The file was replaced while it was read; read it again.');
+    for (;;) {
+      const { key, etag } = this.#object;
+      const found = await this.#objects.open(key, { etag, sizeBytes: this.sizeBytes, start, end });
+      if (found.kind === 'opened') return found.body;
+      const now = await this.#whereabouts?.();
+      if (!now || (now.key === key && now.etag === etag)) {
+        throw backendUnavailable('The file was replaced while it was read; read it again.');
+      }
+      this.#object = { ...this.#object, ...now };
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,6 +21,8 @@ const MAX_KEPT_BYTES = 16 * 1024 * 1024;
 interface Staged {
   readonly mayRemove: boolean;
   readonly bytes: Uint8Array | undefined;
+  /** It was begun and has failed: there may be an unfinished upload. */
+  readonly isBroken: boolean;
 }
 
 export class S3SettleRound implements SettleWork {
@@ -52,7 +54,13 @@ export class S3SettleRound implements SettleWork {
     this.#forget(contentId);
     const kept = bytes && this.#keptBytes + bytes.length <= MAX_KEPT_BYTES ? bytes : undefined;
     this.#keptBytes += kept?.length ?? 0;
-    this.#staged.set(contentId, { mayRemove, bytes: kept });
+    this.#staged.set(contentId, { mayRemove, bytes: kept, isBroken: false });
+  }
+
+  /** Staging it has failed: what that left, which the bucket may have without having said so, has to go. */
+  addBroken(contentId: string): void {
+    this.#forget(contentId);
+    this.#staged.set(contentId, { mayRemove: true, bytes: undefined, isBroken: true });
   }
 
   #forget(contentId: string): void {
@@ -139,19 +147,25 @@ export class S3SettleRound implements SettleWork {
     located: readonly LocatedEntry[],
     garbage: ReadonlyMap<string, Discarded>,
   ): Promise<void> {
-    const { objects, keys } = this.#options;
     const places = byContent(located);
     await forEachParallel(wanted, PARALLEL, (contentId) =>
       this.#alone(contentId, async () => {
         const staged = this.#staged.get(contentId);
         const place = places.get(contentId);
-        if (!place && staged?.mayRemove) await objects.remove(keys.stagingKey(contentId));
+        if (!place && staged?.mayRemove) await this.#removeStaged(contentId, staged);
         const placing =
           place && this.#isOwn(place) ? await this.#placer.place(place, staged?.bytes, garbage) : 'placed';
         if (placing === 'later') this.#wait(contentId);
         if (placing === 'placed') this.#forget(contentId);
       }),
     );
+  }
+
+  async #removeStaged(contentId: string, { isBroken }: Staged): Promise<void> {
+    const { objects, keys } = this.#options;
+    const key = keys.stagingKey(contentId);
+    if (isBroken) for await (const upload of objects.unfinishedUploads(key)) await objects.abortUpload(upload);
+    await objects.remove(key);
   }
 
   #isOwn({ entry }: LocatedEntry): boolean {

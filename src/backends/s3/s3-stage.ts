@@ -18,9 +18,11 @@ export interface StageObject extends StageOptions {
   readonly key: string;
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly nowMs: () => number;
+  /** Told before anything is sent. */
+  readonly onSend: () => void;
 }
 
-/** Rejects, leaving nothing, when the source or the bucket fails. */
+/** Rejects when the source or the bucket fails; what was sent until then may have arrived. */
 export async function stageObject(objects: S3Objects, request: StageObject): Promise<StagedObject> {
   const { contentId, key, nowMs } = request;
   const sums = new ContentSums();
@@ -35,18 +37,40 @@ export async function stageObject(objects: S3Objects, request: StageObject): Pro
     }
   }
   faultPoint('stage:opened');
-  const source = counted();
+  const source = inBlocks(counted());
   const first = await takeFirst(source);
+  request.onSend();
   const body = first.isAll ? Buffer.concat(first.chunks) : undefined;
   const etag = body
     ? ((await objects.put(key, { body, contentId })) ?? '')
-    : await objects.upload(key, { bytes: chain(first.chunks, source), sizeBytes: undefined, contentId });
+    : await objects.upload(key, { bytes: chain(first.chunks, source), sizeBytes: request.declaredBytes, contentId });
   faultPoint('stage:durable');
   const content = { contentId, sizeBytes, ...sums.take(), storageKey: key, storageStamp: etag };
   const bytes = sizeBytes <= WHOLE_BYTES ? body : undefined;
   const open = async () =>
     bytes ? new BytesReader(bytes) : new S3Reader(objects, { key, etag, sizeBytes }, undefined);
   return { content, mtimeMs: nowMs(), open, bytes };
+}
+
+/** Less than this is not worth a buffer of its own: clients may send single bytes. */
+const BLOCK_BYTES = 64 * 1024;
+
+/** The same bytes in pieces that are not small; each is valid until the next is asked for. */
+async function* inBlocks(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  let length = 0;
+  for await (const chunk of bytes) {
+    if (length + chunk.length > BLOCK_BYTES) {
+      yield block.subarray(0, length);
+      length = 0;
+    }
+    if (chunk.length >= BLOCK_BYTES) yield chunk;
+    else {
+      block.set(chunk, length);
+      length += chunk.length;
+    }
+  }
+  yield block.subarray(0, length);
 }
 
 interface FirstBytes {

@@ -18,10 +18,12 @@ interface Surroundings extends Neighbours {
   readonly served: boolean;
 }
 
+type Verdict = 'staged' | 'unknown';
+
 /** Uploads may take so long that their clients are slow, but not longer. */
 export const UPLOAD_MAY_TAKE_MS = 24 * 60 * 60 * 1000;
 /** An instance that dies leaves an object which nobody knows; so long it may as well be about to become known. */
-const SETTLING_MAY_TAKE_MS = 60 * 60 * 1000;
+export const SETTLING_MAY_TAKE_MS = 60 * 60 * 1000;
 const PARALLEL = 16;
 
 export class S3Strangers {
@@ -41,34 +43,34 @@ export class S3Strangers {
     const around = { ...(await ledger.neighbours()), served: await isServed() };
     const strange: StrangeFile[] = [];
     await forEachParallel(unknown, PARALLEL, async (file) => {
-      const origin = await this.#originOf(file, around);
-      if (origin !== undefined) strange.push({ file, origin });
+      const verdict = await this.#judge(file, around);
+      if (verdict !== undefined) strange.push({ file, isStaged: verdict === 'staged' });
     });
     return strange;
   }
 
   /** Undefined: it is gone, or perhaps somebody is at work with it. */
-  async #originOf(file: HeldFile, around: Surroundings): Promise<StrangeFile['origin'] | undefined> {
+  async #judge(file: HeldFile, around: Surroundings): Promise<Verdict | undefined> {
     const { objects, keys, nowMs } = this.#options;
     const found = await objects.head(file.location);
     if (found?.etag !== file.storageStamp) return undefined;
     const ageMs = nowMs() - found.modifiedMs;
     const stager = keys.stagedBy(file.location);
-    if (stager !== undefined) return this.#originOfStaged(file, stager, ageMs, around);
-    if (found.contentId === undefined) return isMarker(file, found) ? undefined : 'foreign';
+    if (stager !== undefined) return this.#judgeStaged(file, stager, ageMs, around);
+    if (found.contentId === undefined) return isMarker(file, found) ? undefined : 'unknown';
     if (ageMs < SETTLING_MAY_TAKE_MS && (around.served || around.mayRun)) return undefined;
-    return (await this.#isOnItsWay(file, found.contentId)) ? undefined : 'stored';
+    return (await this.#isOnItsWay(file, found.contentId)) ? undefined : 'unknown';
   }
 
-  #originOfStaged(
+  #judgeStaged(
     { location }: HeldFile,
     stager: string,
     ageMs: number,
     { served, known }: Surroundings,
-  ): StrangeFile['origin'] | undefined {
+  ): Verdict | undefined {
     const isOld = ageMs >= UPLOAD_MAY_TAKE_MS;
     if (location.startsWith(this.#options.keys.staging)) return isOld || !served ? 'staged' : undefined;
-    return isOld && !known.has(stager) ? 'stored' : undefined;
+    return isOld && !known.has(stager) ? 'unknown' : undefined;
   }
 
   /** Whether the entry that points to the content has its natural place there: the instance will find it. */

@@ -326,12 +326,19 @@ export class MemoryMetadataStore extends MemoryInstances implements MetadataStor
     this.closed = true;
   }
 
-  protected override discard(file: FileEntry): void {
+  protected override isDiscarded(contentId: string, key: string): boolean {
+    return this.#outbox
+      .values()
+      .some((row) => row.kind === 'discard' && row.contentId === contentId && row.storageKey === key);
+  }
+
+  protected override discard(file: FileEntry): number {
     const seq = this.nextSeq();
     const { id: entryId, instanceId, backendType } = file;
     const path = this.tree().pathOf(file);
     this.#outbox.set(seq, { kind: 'discard', seq, instanceId, entryId, backendType, path, ...contentOf(file) });
     if (!isFollowedByDisk(file)) this.note(file);
+    return seq;
   }
 }
 

@@ -126,7 +126,7 @@ export class MemoryRebuildStore implements CatalogStore, RebuildStore {
     this.assertOpen();
     for (const file of files) {
       const seq = this.nextSeq();
-      this.outbox.set(seq, { kind: 'move', seq, backendType: 'localfs', ...file });
+      this.outbox.set(seq, { kind: 'move', seq, ...file });
     }
   }
 

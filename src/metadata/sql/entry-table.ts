@@ -4,7 +4,7 @@ import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import { isFollowedByDisk } from '../followed-by-disk.ts';
 import type { NewEntry, OutboxItem } from '../metadata-store.ts';
 import { note } from './notes.ts';
-import { ENTRY_ASSIGNMENTS, ENTRY_COLUMNS, ENTRY_PLACEHOLDERS, entryValues, text, toEntry } from './rows.ts';
+import { ENTRY_ASSIGNMENTS, ENTRY_COLUMNS, ENTRY_PLACEHOLDERS, entryValues, integer, text, toEntry } from './rows.ts';
 import type { SqlTransaction } from './sql-database.ts';
 
 const INSERT_ENTRY = `
@@ -53,10 +53,11 @@ export interface NewOutboxItem {
   readonly to: VirtualPath | null;
 }
 
-export async function addToOutbox(tx: SqlTransaction, { kind, file, path, to }: NewOutboxItem): Promise<void> {
-  await tx.all(
+/** @returns its number */
+export async function addToOutbox(tx: SqlTransaction, { kind, file, path, to }: NewOutboxItem): Promise<number> {
+  const [row] = await tx.all(
     `INSERT INTO outbox (kind, instance_id, entry_id, path, to_path, backend_type, content_id, size_bytes, checksum,
-       storage_key, storage_stamp) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+       storage_key, storage_stamp) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING seq`,
     [
       kind,
       file.instanceId,
@@ -71,6 +72,7 @@ export async function addToOutbox(tx: SqlTransaction, { kind, file, path, to }: 
       file.storageStamp,
     ],
   );
+  return row ? integer(row, 'seq') : 0;
 }
 
 /** The names from the top down to an entry; undefined when it is gone. */

@@ -19,7 +19,7 @@ import type {
   ReplaceContent,
   ReplaceOutcome,
 } from '../metadata-store.ts';
-import { holdsFiles, relocateContent, takeOverEntry } from './content-places.ts';
+import { announcePlace, holdsFiles, relocateContent, takeOverEntry } from './content-places.ts';
 import {
   discard,
   findChild,
@@ -254,6 +254,7 @@ export const mutations = {
   replaceContent,
   restampContent,
   holdsFiles,
+  announcePlace,
   relocateContent,
   takeOverEntry,
   removeEntry,

@@ -42,12 +42,12 @@ export function restoreEntries(tx: SqlTransaction, { entries }: RestoreEntries):
 }
 
 export async function moveToPlaces(tx: SqlTransaction, files: readonly Misplacement[]): Promise<void> {
-  for (const { instanceId, entryId, path, to, content } of files) {
+  for (const { instanceId, entryId, backendType, path, to, content } of files) {
     const { contentId, sizeBytes, checksum, storageKey, storageStamp } = content;
     await tx.all(
       `INSERT INTO outbox (kind, instance_id, entry_id, path, to_path, backend_type, content_id, size_bytes, checksum,
-         storage_key, storage_stamp) VALUES ('move', $1, $2, $3, $4, 'localfs', $5, $6, $7, $8, $9)`,
-      [instanceId, entryId, path, to, contentId, sizeBytes, checksum, storageKey, storageStamp],
+         storage_key, storage_stamp) VALUES ('move', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      [instanceId, entryId, path, to, backendType, contentId, sizeBytes, checksum, storageKey, storageStamp],
     );
   }
 }

@@ -4,7 +4,13 @@ import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { User } from '../../core/permissions.ts';
 import { pathOfNames, type VirtualPath } from '../../core/virtual-path.ts';
 import type { HoldingsPage, Note } from '../catalog-store.ts';
-import type { ContentPlace, RelocateContent, TakeOverEntry } from '../content-place-store.ts';
+import type {
+  Announcement,
+  AnnouncePlace,
+  ContentPlace,
+  RelocateContent,
+  TakeOverEntry,
+} from '../content-place-store.ts';
 import type {
   HandOverDirectories,
   Heartbeat,
@@ -101,6 +107,10 @@ export class SqlMetadataStore implements MetadataStore {
 
   holdsFiles(place: ContentPlace): Promise<boolean> {
     return this.#database.mutate('holdsFiles', place);
+  }
+
+  announcePlace(request: AnnouncePlace): Promise<Announcement> {
+    return this.#database.mutate('announcePlace', request);
   }
 
   relocateContent(request: RelocateContent): Promise<boolean> {
