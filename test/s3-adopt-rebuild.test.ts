@@ -10,6 +10,7 @@ import { type Answer, call } from './support/client.ts';
 import { startCluster, type TestCluster, type TestInstance } from './support/cluster.ts';
 import { run } from './support/command.ts';
 import { startRadosgw, UNLESS_RADOSGW } from './support/radosgw.ts';
+import { bucketConfig } from './support/test-bucket.ts';
 import type { TestS3 } from './support/test-s3.ts';
 import { waitFor } from './support/wait-for.ts';
 
@@ -45,9 +46,8 @@ suite('files that lie in a bucket', { timeout: 180_000, skip: UNLESS_RADOSGW }, 
   before(async () => {
     s3 = await startRadosgw();
     await s3.createBucket(BUCKET);
-    const bucket = { s3_endpoint: s3.endpoint, s3_bucket_name: BUCKET, s3_access_key: s3.accessKey };
-    const backend = { ...bucket, s3_secret_key: s3.secretKey, default_backend: 's3' };
-    cluster = await startCluster({ instances: 2, config: { backend }, keepLog: false });
+    const config = bucketConfig({ s3, name: BUCKET });
+    cluster = await startCluster({ instances: 2, config, keepLog: false });
     [a, b] = [cluster.at(0), cluster.at(1)];
   });
   after(async () => {

@@ -11,6 +11,7 @@ import { call } from './support/client.ts';
 import { startCluster, type TestCluster, type TestInstance } from './support/cluster.ts';
 import { run } from './support/command.ts';
 import { startRadosgw, UNLESS_RADOSGW } from './support/radosgw.ts';
+import { bucketConfig } from './support/test-bucket.ts';
 import type { TestS3 } from './support/test-s3.ts';
 import { waitFor } from './support/wait-for.ts';
 
@@ -41,9 +42,8 @@ suite('callfs fsck of an instance with a bucket', { timeout: 180_000, skip: UNLE
   before(async () => {
     s3 = await startRadosgw();
     await s3.createBucket(BUCKET);
-    const bucket = { s3_endpoint: s3.endpoint, s3_bucket_name: BUCKET, s3_access_key: s3.accessKey };
-    const backend = { ...bucket, s3_secret_key: s3.secretKey, default_backend: 's3', s3_prefix: 'team/' };
-    cluster = await startCluster({ instances: 2, config: { backend }, keepLog: false });
+    const config = { backend: { ...bucketConfig({ s3, name: BUCKET }).backend, s3_prefix: 'team/' } };
+    cluster = await startCluster({ instances: 2, config, keepLog: false });
     [a, b] = [cluster.at(0), cluster.at(1)];
   });
   after(async () => {

@@ -60,7 +60,7 @@ export interface PutObject extends ObjectLabels {
 }
 
 /** Up to here one request copies, within the time that a request may take. */
-const COPIED_AT_ONCE_BYTES = 256 * 1024 * 1024;
+export const COPIED_AT_ONCE_BYTES = 256 * 1024 * 1024;
 /** What one request can remove. */
 const REMOVED_AT_ONCE = 1000;
 

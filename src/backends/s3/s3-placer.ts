@@ -10,7 +10,7 @@ import type { LocatedEntry } from '../../core/located-entry.ts';
 import type { Discarded } from '../backend.ts';
 import type { ObjectLedger } from '../object-ledger.ts';
 import type { S3Keys } from './s3-keys.ts';
-import type { FoundObject, PutObject, S3Objects } from './s3-objects.ts';
+import { COPIED_AT_ONCE_BYTES, type FoundObject, type PutObject, type S3Objects } from './s3-objects.ts';
 import { WHOLE_BYTES } from './s3-reader.ts';
 import { freeLabel } from './s3-sums.ts';
 
@@ -191,9 +191,11 @@ export class S3Placer {
   async #removeIf(content: Discarded, key: string): Promise<void> {
     const { objects, ledger } = this.#options;
     const standing = await objects.head(key);
+    const wasAnnounced = content.storageStamp === '';
+    const isOurs = standing?.contentId === content.contentId;
+    if (wasAnnounced && content.sizeBytes > COPIED_AT_ONCE_BYTES && (isOurs || !standing)) await this.#endCopies(key);
     if (!standing) return;
-    const isUnrecorded = content.storageStamp === '' && standing.contentId === content.contentId;
-    if (isUnrecorded || isContent(standing, content)) {
+    if ((wasAnnounced && isOurs) || isContent(standing, content)) {
       await objects.remove(key);
     } else if ((standing.contentId ?? content.contentId) === content.contentId) {
       // Somebody has changed it outside CallFS.
@@ -202,6 +204,13 @@ export class S3Placer {
       // It was adopted as it is, with the label of a content that is no more.
       if ((await freeLabel(ledger, standing)) !== undefined) await objects.remove(key);
     }
+  }
+
+  /** Copies in parts that died with their process. Nobody else copies to a key without an object of its own under it. */
+  async #endCopies(key: string): Promise<void> {
+    const { objects } = this.#options;
+    for await (const upload of objects.unfinishedUploads(key))
+      if (upload.key === key) await objects.abortUpload(upload);
   }
 }
 
