@@ -3,13 +3,14 @@
  * says what there still is. In any order of the instances, and again after it was interrupted.
  */
 import type { HeldFile, PlacedHoldings, RecallingHoldings } from '../backends/backend.ts';
-import type { DirectoryEntry, Entry, FileEntry } from '../core/entry.ts';
+import type { Entry, FileEntry } from '../core/entry.ts';
 import type { LocatedEntry } from '../core/located-entry.ts';
 import type { Clock, Ids } from '../core/runtime.ts';
 import { childPath, type VirtualPath } from '../core/virtual-path.ts';
 import type { MetadataStore, MovedPath } from '../metadata/metadata-store.ts';
 import { type Misplacement, type RestoreOutcome, UNPLACED_ID } from '../metadata/rebuild-store.ts';
 import { pathAfter } from './check-subject.ts';
+import { inOrder, type LocatedDirectory } from './directories-in-order.ts';
 import { lookInBucket } from './rebuild-bucket.ts';
 import { type LocatedFileEntry, type Match, RebuildDisk } from './rebuild-disk.ts';
 import type { RebuildFinding, RebuildReport } from './rebuild-report.ts';
@@ -326,42 +327,8 @@ export async function* allPlaceholders(store: MetadataStore): AsyncGenerator<Loc
   }
 }
 
-interface LocatedDirectory extends LocatedEntry {
-  readonly entry: DirectoryEntry;
-}
-
 const isDirectory = (located: LocatedEntry): located is LocatedDirectory => located.entry.type === 'directory';
 const isFile = (located: LocatedEntry): located is LocatedFileEntry => located.entry.type === 'file';
-
-/** Each directory after those above it, as far as they are among them; what was noted at different times may form a ring. */
-function inOrder(directories: readonly LocatedDirectory[]): LocatedDirectory[] {
-  const byId = new Map(directories.map((located) => [located.entry.id, located]));
-  const ordered = new Set<LocatedDirectory>();
-  const begun = new Set<LocatedDirectory>();
-  for (const start of directories) {
-    const waiting = [start];
-    for (let located = waiting.at(-1); located; located = waiting.at(-1)) {
-      const missing = begun.has(located) ? [] : parentsOf(located, byId).filter((parent) => !begun.has(parent));
-      begun.add(located);
-      if (missing.length > 0) waiting.push(...missing);
-      else {
-        ordered.add(located);
-        waiting.pop();
-      }
-    }
-  }
-  return [...ordered];
-}
-
-function parentsOf(
-  { entry, above }: LocatedDirectory,
-  byId: ReadonlyMap<string, LocatedDirectory>,
-): LocatedDirectory[] {
-  const ids = [entry.parentId, ...above.map(({ id }) => id).reverse()];
-  return ids
-    .map((id) => byId.get(id))
-    .filter((parent) => parent !== undefined && parent.entry.id !== entry.id) as LocatedDirectory[];
-}
 
 function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += BATCH) yield items.slice(at, at + BATCH);
