@@ -45,8 +45,8 @@ const FAULTS: readonly Fault[] = [
   { name: 'cut downloads', fault: 'cut-download' },
   { name: 'truncated answers', fault: 'truncate' },
   { name: 'delays', fault: { delayMs: 100 }, isHarmless: true },
-  // Each attempt takes as long as the instance waits.
-  ...(IS_LONG ? [{ name: 'silence', fault: 'silence' } as const] : []),
+  // It takes as long as the instance waits.
+  ...(IS_LONG ? [{ name: 'silence', fault: 'silence', isFinal: true } as const] : []),
 ];
 
 const OPERATIONS: readonly S3Operation[] = [
@@ -154,7 +154,7 @@ suite('a bucket that fails', { timeout: IS_LONG ? 1_200_000 : 300_000, skip: UNL
     }
   }
 
-  function assertOutcome({ use, path, old }: Subject, outcome: Outcome, mayFail: boolean): void {
+  function assertOutcome({ use, path, at, old }: Subject, outcome: Outcome, mayFail: boolean): void {
     if ('cut' in outcome) {
       assert(use.gives && mayFail, `${path} was cut: ${outcome.cut}`);
       return;
@@ -165,6 +165,8 @@ suite('a bucket that fails', { timeout: IS_LONG ? 1_200_000 : 300_000, skip: UNL
       return;
     }
     assert(mayFail, `${path}: ${status} ${text}`);
+    // The other instance lost the keeper's answer before it had passed any of it on.
+    if (status === 502 && use.gives && at === both.disk) return;
     // An instance waits no longer for another one that waits for the bucket.
     if (status === 504 && IS_LONG) return;
     assert.equal(status, 503, `${path}: ${status} ${text}`);
@@ -204,13 +206,20 @@ suite('a bucket that fails', { timeout: IS_LONG ? 1_200_000 : 300_000, skip: UNL
     return `${failed} of ${subjects.length} failed`;
   }
 
-  for (const { name, fault, isFinal = false, isHarmless = false } of FAULTS) {
-    test(`${name}: what fails once is repeated, what fails for long is told, and nothing is lost`, async (t) => {
+  // Before all that follows: after an outage the SDK is slow to repeat anything, until enough has succeeded.
+  for (const { name, fault, isFinal = false } of FAULTS) {
+    test(`${name}, once for each kind of request: it is repeated`, async (t) => {
       const once = () => {
         for (const operation of OPERATIONS) faults.on({ operation, times: 1 }, fault);
       };
-      t.diagnostic(`each kind of request once: ${await round(once, isFinal)}`);
-      t.diagnostic(`all requests: ${await round(() => faults.on({}, fault), !isHarmless)}`);
+      t.diagnostic(await round(once, isFinal));
+      await assertAtRest();
+    });
+  }
+
+  for (const { name, fault, isHarmless = false } of FAULTS) {
+    test(`${name}, for all requests: what fails is told, and nothing is lost`, async (t) => {
+      t.diagnostic(await round(() => faults.on({}, fault), !isHarmless));
       await assertAtRest();
     });
   }

@@ -202,7 +202,7 @@ class MovingFiles {
     const at = this.#next(this.#instances);
     const before = [...this.#away];
     let problem: string;
-    let names: unknown;
+    let isCause: (instance: TestInstance) => boolean;
     try {
       const answer = await call(method, at.url, target(path), options);
       if (answer.status < 300) {
@@ -210,13 +210,12 @@ class MovingFiles {
         return answer;
       }
       problem = `${answer.status} ${answer.text.slice(0, 300)}`;
-      names = [502, 503, 504].includes(answer.status) ? answer.json().instance_id : 'nobody';
+      isCause = ({ id }) => [502, 503, 504].includes(answer.status) && answer.text.includes(id);
     } catch (error) {
       problem = `${error} ${(error as Error).cause ?? ''}`;
-      names = at.id;
+      isCause = (instance) => instance === at;
     }
-    const isExcused = [...before, ...this.#away].some(({ id }) => id === names);
-    if (isExcused) this.#count(`${what} not, in an outage`);
+    if ([...before, ...this.#away].some(isCause)) this.#count(`${what} not, in an outage`);
     else this.complaints.push(`${method} ${path} ${options.body ?? ''} at ${at.id}: ${problem}`);
     return undefined;
   }

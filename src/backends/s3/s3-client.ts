@@ -28,5 +28,33 @@ export function createS3Client({ endpoint, region, accessKey, secretKey }: S3Set
     ...(endpoint === '' ? {} : { endpoint, forcePathStyle: true }),
     ...(accessKey === '' ? {} : { credentials: { accessKeyId: accessKey, secretAccessKey: secretKey } }),
   };
-  return new S3Client(options);
+  const client = new S3Client(options);
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const startedAt = performance.now();
+      try {
+        return await next(args);
+      } catch (error) {
+        throw isSilence(error, performance.now() - startedAt) ? new Unanswered() : error;
+      }
+    },
+    // Within each attempt.
+    { step: 'deserialize', name: 'unanswered' },
+  );
+  return client;
+}
+
+/** The bucket took a request and said nothing. It is not asked again: whoever waits would have given up by then. */
+class Unanswered extends Error {
+  override readonly name = 'Unanswered';
+
+  constructor() {
+    // Without the cause: for that the SDK would try again.
+    super(`no answer for ${IDLE_TIMEOUT_MS} ms`);
+  }
+}
+
+/** Unlike a connection that could not be made. */
+function isSilence(error: unknown, ms: number): boolean {
+  return error instanceof Error && error.name === 'TimeoutError' && ms >= IDLE_TIMEOUT_MS;
 }
