@@ -767,7 +767,8 @@ suite('answers of /v1/files', () => {
       assert.equal(forwarded.route, 'peer');
       assert.equal(local.route, 'local');
       assert.equal(local.peer, 'callfs-2');
-      assert(Number(forwarded.duration_ms) >= Number(local.duration_ms));
+      // Each until its own answer was sent; which of them notices that first is chance.
+      for (const { duration_ms } of [forwarded, local]) assert(Number(duration_ms) > 0);
     });
   });
 
