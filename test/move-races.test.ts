@@ -84,7 +84,8 @@ suite('moves that race over three instances', () => {
     };
     const readers = [0, 1, 2, 3, 4].map(reading);
     await during(renaming(), [...readers, listing(0), listing(1), listing(2)]);
-    assert(found > reads / 4, `${found} of ${reads} reads found a file`);
+    // Of the three names two are there at any moment, but readers and renames may fall into step.
+    assert(found > reads / 10, `${found} of ${reads} reads found a file`);
     assert(slowestMs < 5000, `a read took ${slowestMs} ms`);
     for (const name of names) {
       for (let file = 0; file < FILES; file++) {
