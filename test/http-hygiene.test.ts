@@ -227,7 +227,8 @@ suite('what is no good HTTP', { timeout: 120_000 }, () => {
       for (const [request, status] of [
         ['HEAD /v1/files/\xe9 HTTP/1.1\r\nHost: callfs\r\n\r\n', 400],
         ['HEAD /v1/files/kept HTTP/1.1\r\nHost: callfs\r\nbad field\r\n\r\n', 400],
-        [`HEAD /v1/files/kept HTTP/1.1\r\nHost: callfs\r\nX-Large: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
+        // In one packet: of a later one alone nobody can tell the method.
+        [`HEAD /v1/files/kept HTTP/1.1\r\nHost: callfs\r\nX-Large: ${'x'.repeat(33_000)}\r\n\r\n`, 431],
         [`HEAD /v1/files/%ff HTTP/1.1\r\nHost: callfs\r\n${KEY}\r\nConnection: close\r\n\r\n`, 400],
         [`HEAD /v1/files/none HTTP/1.1\r\nHost: callfs\r\n${KEY}\r\nConnection: close\r\n\r\n`, 404],
         ['HEAD /v1/files/kept HTTP/1.1\r\nHost: callfs\r\nConnection: close\r\n\r\n', 401],

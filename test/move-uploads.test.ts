@@ -41,7 +41,7 @@ suite('while the owner changes', { timeout: 120_000 }, () => {
   });
 
   test('a copy to another instance that takes longer than every timeout is not cut off, asked wherever', async () => {
-    const config = { server: { idle_timeout: '1s' }, cluster: { response_timeout: '1s' } };
+    const config = { server: { idle_timeout: '2s' }, cluster: { response_timeout: '2s' } };
     await using cluster = await startCluster({ config });
     const [a, b, c] = [cluster.at(0), cluster.at(1), cluster.at(2)];
     const content = Buffer.alloc(96_000_000, 'x');

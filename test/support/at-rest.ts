@@ -1,6 +1,6 @@
 /** What instances hold on their disks and in their store, looked at from outside. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { type Dirent, existsSync, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { call } from './client.ts';
 import { ADMIN_KEY, type TestCluster, type TestInstance } from './cluster.ts';
@@ -10,11 +10,22 @@ import { waitFor } from './wait-for.ts';
 
 /** Paths of the namespace (`/a/b`) that lie as files on an instance's disk, `.callfs/` left out; sorted. */
 export function filesOnDisk({ dataRoot }: TestInstance): string[] {
-  return readdirSync(dataRoot, { recursive: true, withFileTypes: true })
+  return listAll(dataRoot)
     .filter((found) => !found.isDirectory())
     .map((found) => `/${relative(dataRoot, join(found.parentPath, found.name))}`)
     .filter((path) => !path.startsWith(`${sep}.callfs${sep}`))
     .sort();
+}
+
+/** Looks again when a directory that is being moved is gone between the look at its parent and the look at itself. */
+function listAll(folder: string): Dirent[] {
+  for (;;) {
+    try {
+      return readdirSync(folder, { recursive: true, withFileTypes: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || !existsSync(folder)) throw error;
+    }
+  }
 }
 
 export function stagedFiles({ dataRoot }: TestInstance): string[] {
@@ -73,17 +84,13 @@ export async function assertAtRest(cluster: TestCluster): Promise<void> {
   const tree = await listTree(cluster.at(0));
   for (const instance of cluster.instances) {
     const owned = ownedFiles(tree, instance);
+    let seen: string[] = [];
     const isAtRest = () => {
-      try {
-        return stagedFiles(instance).length === 0 && JSON.stringify(filesOnDisk(instance)) === JSON.stringify(owned);
-      } catch (error) {
-        // A directory that is being moved is gone between the look at its parent and the look at itself.
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-        throw error;
-      }
+      seen = filesOnDisk(instance);
+      return stagedFiles(instance).length === 0 && JSON.stringify(seen) === JSON.stringify(owned);
     };
     await waitFor(`the disk of ${instance.id} to be at rest`, isAtRest).catch(() => {});
-    assert.deepEqual(filesOnDisk(instance), owned, `the files on the disk of ${instance.id}`);
+    assert.deepEqual(seen, owned, `the files on the disk of ${instance.id}`);
     assert.deepEqual(stagedFiles(instance), [], `staged files of ${instance.id}`);
   }
   if (cluster.bucket) await assertBucketAtRest(cluster.bucket, tree);
