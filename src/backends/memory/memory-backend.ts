@@ -2,16 +2,8 @@
 import type { BackendType, Content } from '../../core/entry.ts';
 import { CallFSError } from '../../core/errors.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
-import type {
-  Backend,
-  ByteSink,
-  ContentLedger,
-  ContentReader,
-  FoundContent,
-  ObservedContent,
-  StagedContent,
-  StageOptions,
-} from '../backend.ts';
+import type { Backend, ContentLedger, FoundContent, ObservedContent, StagedContent, StageOptions } from '../backend.ts';
+import { BytesReader } from '../bytes-reader.ts';
 import { ContentSums } from '../content-sums.ts';
 
 export interface MemoryBackendOptions {
@@ -56,7 +48,7 @@ export class MemoryBackend implements Backend {
     const whole = Buffer.concat(chunks);
     this.#bytes.set(contentId, whole);
     const content = { contentId, sizeBytes, ...sums.take(), storageKey: null, storageStamp: contentId };
-    return { content, mtimeMs: Date.now(), open: async () => new MemoryReader(whole) };
+    return { content, mtimeMs: Date.now(), open: async () => new BytesReader(whole) };
   }
 
   async stageClone(contentId: string, original: Content): Promise<StagedContent | undefined> {
@@ -87,7 +79,7 @@ export class MemoryBackend implements Backend {
 
   async open(content: Content): Promise<FoundContent> {
     const bytes = this.#bytes.get(content.contentId);
-    return bytes ? { kind: 'intact', reader: new MemoryReader(bytes) } : { kind: 'missing' };
+    return bytes ? { kind: 'intact', reader: new BytesReader(bytes) } : { kind: 'missing' };
   }
 
   async probe(content: Content): Promise<FoundContent['kind']> {
@@ -119,26 +111,4 @@ export class MemoryBackend implements Backend {
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-class MemoryReader implements ContentReader {
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  get sizeBytes(): number {
-    return this.#bytes.length;
-  }
-
-  async readAll(): Promise<Uint8Array> {
-    return this.#bytes;
-  }
-
-  copyTo(sink: ByteSink, start: number, end: number): Promise<void> {
-    return sink.write(this.#bytes.subarray(start, end));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -2,6 +2,7 @@
 import type { Content } from '../../core/entry.ts';
 import type { VirtualPath } from '../../core/virtual-path.ts';
 import type { Backend, FoundContent, ObservedContent, StagedContent, StageOptions } from '../backend.ts';
+import { BytesReader } from '../bytes-reader.ts';
 import type { ObjectLedger } from '../object-ledger.ts';
 import { Settler } from '../settler.ts';
 import { S3Bucket } from './s3-bucket.ts';
@@ -9,7 +10,7 @@ import { createS3Client } from './s3-client.ts';
 import { S3Keys } from './s3-keys.ts';
 import { S3Objects } from './s3-objects.ts';
 import type { S3PlacerOptions } from './s3-placer.ts';
-import { BytesReader, S3Reader, WHOLE_BYTES, type Whereabouts } from './s3-reader.ts';
+import { S3Reader, WHOLE_BYTES, type Whereabouts } from './s3-reader.ts';
 import { bucketIdOf, type S3Settings } from './s3-settings.ts';
 import { S3SettleRound } from './s3-settle-round.ts';
 import { type StagedObject, stageObject } from './s3-stage.ts';

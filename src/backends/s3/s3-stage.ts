@@ -3,10 +3,11 @@ import { CallFSError } from '../../core/errors.ts';
 import { faultPoint } from '../../core/fault-point.ts';
 import { bytesPassed } from '../../streams/passing-bytes.ts';
 import type { StagedContent, StageOptions } from '../backend.ts';
+import { BytesReader } from '../bytes-reader.ts';
 import { ContentSums } from '../content-sums.ts';
 import type { S3Objects } from './s3-objects.ts';
 import { PART_BYTES } from './s3-parts.ts';
-import { BytesReader, S3Reader, WHOLE_BYTES } from './s3-reader.ts';
+import { S3Reader, WHOLE_BYTES } from './s3-reader.ts';
 
 /** Content that was staged, with its bytes when they are few. */
 export interface StagedObject extends StagedContent {
