@@ -9,7 +9,6 @@ import {
   AbortMultipartUploadCommand,
   CopyObjectCommand,
   DeleteObjectCommand,
-  DeleteObjectsCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
@@ -61,8 +60,6 @@ export interface PutObject extends ObjectLabels {
 
 /** Up to here one request copies, within the time that a request may take. */
 export const COPIED_AT_ONCE_BYTES = 256 * 1024 * 1024;
-/** What one request can remove. */
-const REMOVED_AT_ONCE = 1000;
 
 export class S3Objects {
   readonly #bucket: S3Bucket;
@@ -169,18 +166,6 @@ export class S3Objects {
   async remove(key: string): Promise<void> {
     const { client } = this.#bucket;
     await unless(isAbsent, client.send(new DeleteObjectCommand(this.#bucket.at(key))));
-  }
-
-  async removeAll(keys: readonly string[]): Promise<void> {
-    const { client, name, prefix } = this.#bucket;
-    if (keys.length === 1) return this.remove(keys[0] ?? '');
-    for (let at = 0; at < keys.length; at += REMOVED_AT_ONCE) {
-      const Objects = keys.slice(at, at + REMOVED_AT_ONCE).map((key) => ({ Key: prefix + key }));
-      const request = new DeleteObjectsCommand({ Bucket: name, Delete: { Objects, Quiet: true } });
-      const done = await unless(() => false, client.send(request));
-      const [failed] = done?.Errors ?? [];
-      if (failed) throw translateS3Error(Object.assign(new Error(failed.Message), { name: failed.Code }));
-    }
   }
 
   /** In byte order of the keys. */
